@@ -1,0 +1,207 @@
+"""Named preconditions of a panel: each says what is wrong, where, and what to do.
+
+The first group looks at the long table and raises; the second looks at the finished arrays
+and returns the offending labels, so that a design can decide whether they matter to it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from crimepolicy.errors import PanelError, offenders, suggest
+
+__all__ = [
+    "Check",
+    "always_treated",
+    "columns_missing",
+    "constant_within_unit",
+    "duplicated_cells",
+    "gaps",
+    "infinite_outcome",
+    "irregular_periods",
+    "missing_labels",
+    "missing_outcome",
+    "mixed_type_times",
+    "negative_counts",
+    "non_integer_counts",
+    "non_numeric",
+    "nonpositive_population",
+    "switches_off",
+    "treatment_not_binary",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at, and what was found.
+
+    Attributes
+    ----------
+    name : str
+        Stable machine name, such as ``"always_treated"``.
+    passed : bool or None
+        None where the finding informs but does not decide.
+    value : float or str or None
+        The number behind the finding (a count, a p-value, a share).
+    text : str
+        The finding as a sentence.
+    """
+
+    name: str
+    passed: bool | None
+    value: float | str | None
+    text: str
+
+    def __str__(self) -> str:
+        mark = {True: "ok", False: "FAILED", None: "note"}[self.passed]
+        return f"[{mark}] {self.name}: {self.text}"
+
+
+def columns_missing(wanted: dict[str, str], columns: list[str]) -> None:
+    """Raise when a named column is not in the table."""
+    for role, name in wanted.items():
+        if name not in columns:
+            raise PanelError(f"The {role} column {name!r} is not in the table.{suggest(name, columns)}")
+
+
+def missing_labels(column: str, missing: np.ndarray[Any, Any]) -> None:
+    """Raise when a unit or time label is missing."""
+    rows = np.flatnonzero(missing)
+    if rows.size:
+        raise PanelError(
+            f"Column {column!r} has no value in rows {offenders(rows.tolist())}. Every row needs a unit and a time: "
+            "fill them in or remove these rows."
+        )
+
+
+def non_numeric(column: str, values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the column as float64, or raise and name the values that are not numbers."""
+    if values.dtype.kind in "bui":
+        return values.astype(np.float64)
+    if values.dtype.kind == "f":
+        return np.asarray(values, dtype=np.float64)
+    series = pd.Series(values, dtype=object)
+    text = series.map(lambda v: isinstance(v, str))
+    numbers = pd.to_numeric(series.where(~text), errors="coerce")
+    bad = text | (numbers.isna() & series.notna())
+    if bad.any():
+        examples = [f"{v!r} in row {i}" for i, v in series[bad].head(5).items()]
+        raise PanelError(
+            f"Column {column!r} should hold numbers but holds {offenders(examples, total=int(bad.sum()))}. Convert it first, for "
+            f"example with pandas.to_numeric."
+        )
+    return numbers.to_numpy(dtype=np.float64)
+
+
+def infinite_outcome(column: str, values: np.ndarray[Any, Any]) -> None:
+    """Raise when a value is infinite (usually a log of zero or a rate over zero population)."""
+    rows = np.flatnonzero(np.isinf(values))
+    if rows.size:
+        raise PanelError(
+            f"Column {column!r} is infinite in rows {offenders(rows.tolist())}. A log of zero or a division by zero "
+            "makes such values: use counts with population= instead, or mark them missing."
+        )
+
+
+def mixed_type_times(column: str, values: np.ndarray[Any, Any]) -> None:
+    """Raise when times are of several types, such as 2005 beside '2006-01'."""
+    kinds = pd.Series(values).map(lambda v: type(v).__name__)
+    if kinds.nunique() > 1:
+        counts = kinds.value_counts().sort_index()
+        listed = ", ".join(f"{kind} ({count} rows)" for kind, count in counts.items())
+        raise PanelError(f"Column {column!r} mixes types of time: {listed}. Convert it to one type first.")
+
+
+def irregular_periods(column: str, absent: list[str], step: str) -> None:
+    """Raise when the periods present do not follow each other at a regular step."""
+    if absent:
+        raise PanelError(
+            f"Column {column!r} is not regular: read as {step}, no unit has a row for {offenders(absent)}. Aggregate to a "
+            "coarser period, or add the absent periods (as missing values if nothing is known)."
+        )
+
+
+def duplicated_cells(unit: str, time: str, pairs: list[tuple[object, object]], total: int) -> None:
+    """Raise when a unit has several rows for one period."""
+    if total:
+        shown = [f"({u}, {t})" for u, t in pairs]
+        raise PanelError(
+            f"Several rows share one ({unit}, {time}): {offenders(shown, total=total)}. Sum or drop them first, for "
+            f"example with groupby([{unit!r}, {time!r}])."
+        )
+
+
+def gaps(pairs: list[tuple[object, object]], total: int) -> None:
+    """Raise when rows are absent from a unit's series."""
+    if total:
+        shown = [f"({u}, {t})" for u, t in pairs]
+        raise PanelError(
+            f"Rows are absent for {offenders(shown, total=total)} of the unit-period cells. Say what they mean: missing='zero' (no "
+            "row means a count of zero), 'keep' (unknown), or 'drop_units' (leave these units out)."
+        )
+
+
+def missing_outcome(column: str, pairs: list[tuple[object, object]], total: int) -> None:
+    """Raise when the outcome is missing in rows that exist."""
+    if total:
+        shown = [f"({u}, {t})" for u, t in pairs]
+        raise PanelError(
+            f"Column {column!r} is missing in {offenders(shown, total=total)} cells. Say what to do: missing='keep' (estimators use the "
+            "cells that are there, and count the rest) or 'drop_units' (leave these units out)."
+        )
+
+
+def negative_counts(outcome: str, pairs: list[tuple[object, object]], total: int) -> None:
+    """Raise when a count with a population is below zero."""
+    if total:
+        shown = [f"({u}, {t})" for u, t in pairs]
+        raise PanelError(
+            f"Counts cannot be negative, but {outcome!r} is in {offenders(shown, total=total)} cells. Correct them, or leave out population= "
+            "if the outcome is not a count."
+        )
+
+
+def nonpositive_population(column: str, pairs: list[tuple[object, object]], total: int) -> None:
+    """Raise when the exposure is zero, negative, infinite or missing in an observed cell."""
+    if total:
+        shown = [f"({u}, {t})" for u, t in pairs]
+        raise PanelError(
+            f"Population must be a positive number wherever the outcome is observed; column {column!r} is zero, negative or missing in "
+            f"{offenders(shown, total=total)} cells. Fill it (interpolate between censuses) or drop these units."
+        )
+
+
+def treatment_not_binary(column: str, values: list[object], total: int) -> None:
+    """Raise when the treatment column is not 0 or 1."""
+    if total:
+        raise PanelError(
+            f"Column {column!r} should be 0 or 1 in every row but holds {offenders(values, total=total)}. A date per unit belongs in "
+            "first_treated=, a share or dose in dose=."
+        )
+
+
+def constant_within_unit(column: str, units: list[object], total: int) -> None:
+    """Raise when a unit-level label changes over time."""
+    if total:
+        raise PanelError(
+            f"Column {column!r} should not change within a unit, but does in {offenders(units, total=total)}. Use one value per unit."
+        )
+
+
+def always_treated(D: np.ndarray[Any, Any], units: pd.Index) -> list[object]:
+    """Return the units treated from the first period, for which no untreated period exists."""
+    return list(units[D[:, 0]])
+
+
+def switches_off(D: np.ndarray[Any, Any], units: pd.Index) -> list[object]:
+    """Return the units whose treatment ends within the panel."""
+    off = (D[:, :-1] & ~D[:, 1:]).any(axis=1)
+    return list(units[off])
+
+
+def non_integer_counts(Y: np.ndarray[Any, Any]) -> int:
+    """Return the number of observed cells that are not whole numbers."""
+    seen = Y[~np.isnan(Y)]
+    return int((seen != np.round(seen)).sum())

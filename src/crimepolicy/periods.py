@@ -1,0 +1,120 @@
+"""Read time columns of any kind into one regular index of periods."""
+
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from crimepolicy.errors import PanelError, choose
+from crimepolicy.panel_checks import irregular_periods, mixed_type_times
+
+__all__ = ["Frequency", "period_label", "read_periods", "regular_index"]
+
+Frequency = Literal["day", "week", "month", "quarter", "year", "integer"]
+_CODES = {"day": "D", "week": "W", "month": "M", "quarter": "Q", "year": "Y"}
+
+
+def read_periods(column: str, values: np.ndarray[Any, Any], frequency: Frequency | None = None) -> pd.Index:
+    """Convert distinct time values to periods of one frequency, in the order given.
+
+    Parameters
+    ----------
+    column : str
+        Name of the column, for messages.
+    values : array (k,)
+        Distinct times: integers, ISO strings, dates, timestamps or pandas periods.
+    frequency : Frequency, optional
+        Inferred from the values when not given.
+
+    Returns
+    -------
+    pandas.PeriodIndex or integer pandas.Index, length k.
+
+    Raises
+    ------
+    PanelError
+        Where the values are of several types or cannot be read as times.
+    """
+    if frequency is not None:
+        choose("frequency", frequency, Frequency)
+    if len(values) and isinstance(values[0], pd.Period):
+        periods: pd.Index = pd.PeriodIndex(values)
+        return periods
+    if values.dtype.kind in "iu":
+        return _integers(values)
+    if values.dtype.kind == "f":
+        return _whole_numbers(column, values)
+    if values.dtype.kind != "M":
+        mixed_type_times(column, values)
+        if len(values) and isinstance(values[0], (int, np.integer)):
+            return _integers(values)
+    stamps = _timestamps(column, values)
+    if isinstance(stamps, pd.PeriodIndex):
+        return stamps
+    return pd.Index(stamps.to_period(_CODES[frequency or _infer(stamps)]))
+
+
+def _whole_numbers(column: str, values: np.ndarray[Any, Any]) -> pd.Index:
+    broken = values[values != np.round(values)]
+    if broken.size:
+        raise PanelError(f"Column {column!r} has times that are not whole numbers, such as {broken[0]}. Number the periods 1, 2, 3, ...")
+    return _integers(values)
+
+
+def _integers(values: np.ndarray[Any, Any]) -> pd.Index:
+    index: pd.Index = pd.Index(values.astype(np.int64))
+    return index
+
+
+def _timestamps(column: str, values: np.ndarray[Any, Any]) -> pd.DatetimeIndex | pd.PeriodIndex:
+    try:
+        if len(values) and isinstance(values[0], str):
+            if "Q" in values[0]:
+                return pd.PeriodIndex(values, freq="Q")
+            return pd.DatetimeIndex(pd.to_datetime(values, format="ISO8601"))
+        return pd.DatetimeIndex(pd.to_datetime(values))
+    except (ValueError, TypeError) as error:
+        examples = ", ".join(repr(v) for v in values[:3])
+        raise PanelError(
+            f"Column {column!r} cannot be read as times ({examples}). Use integers, dates, or strings such as '2008-05', '2008-05-13' or '2008Q2'."
+        ) from error
+
+
+def _infer(stamps: pd.DatetimeIndex) -> Frequency:
+    """Return the coarsest frequency on whose boundaries all distinct times lie."""
+    start, end = stamps.is_month_start.all(), stamps.is_month_end.all()
+    if start or end:
+        if len(set(stamps.month)) == 1 and len(stamps) > 1:
+            return "year"
+        steps = np.diff(np.sort(stamps.year * 12 + stamps.month))
+        return "quarter" if len(stamps) > 2 and (steps % 3 == 0).all() else "month"
+    steps = np.diff(np.sort(stamps.to_numpy(dtype="datetime64[D]").astype(np.int64)))
+    return "week" if len(stamps) > 2 and (steps % 7 == 0).all() else "day"
+
+
+def regular_index(column: str, periods: pd.Index) -> pd.Index:
+    """Return the complete regular index between the first and last period, or raise.
+
+    A period that no unit has is an error: nothing says whether it was not recorded or never was.
+    """
+    ordered = periods.unique().sort_values()
+    if isinstance(ordered, pd.PeriodIndex):
+        full: pd.Index = pd.period_range(ordered[0], ordered[-1], freq=ordered.freq)
+        step = f"periods of one {_frequency_name(ordered)}"
+    else:
+        size = int(np.gcd.reduce(np.diff(ordered.to_numpy()))) if len(ordered) > 1 else 1
+        full = pd.Index(np.arange(ordered[0], ordered[-1] + 1, size), dtype=np.int64)
+        step = f"whole numbers at a step of {size}"
+    absent = full.difference(ordered)
+    irregular_periods(column, [str(p) for p in absent], step)
+    return full
+
+
+def _frequency_name(periods: pd.PeriodIndex) -> str:
+    code = periods.freqstr.split("-")[0]
+    return next((name for name, short in _CODES.items() if short == code), code)
+
+
+def period_label(periods: pd.Index, position: int) -> str:
+    """Return the printed label of the period at a position."""
+    return str(periods[position])
