@@ -1,0 +1,14 @@
+"""One function per processed table: tidy readers, then meaning, then the panel."""
+
+from collections.abc import Callable
+
+import polars as pl
+
+from crimepolicy.data.recipes import mexico
+
+__all__ = ["recipes"]
+
+
+def recipes() -> dict[str, Callable[[], pl.LazyFrame]]:
+    """Return the maker of every processed table by its name."""
+    return {**mexico.RECIPES}

@@ -1,0 +1,1 @@
+"""Tidy readers, one module per producer: they change the format and never a number."""
