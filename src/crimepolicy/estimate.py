@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from html import escape
 from importlib import import_module
 from typing import Any, Literal, Self
 
@@ -23,7 +24,18 @@ HEADLINE = "att"
 """Label of the headline number in `psi`, `draws` and `null`."""
 
 _BAND_DRAWS = 20_000
-_TIDY = ["term", "event_time", "group", "estimate", "std_error", "statistic", "p_value", "conf_low", "conf_high", "method"]
+_TIDY = [
+    "term",
+    "event_time",
+    "group",
+    "estimate",
+    "std_error",
+    "statistic",
+    "p_value",
+    "conf_low",
+    "conf_high",
+    "method",
+]
 _TIDY += ["n_units", "n_treated", "panel"]
 
 
@@ -186,20 +198,12 @@ class Estimate:
     @cached_property
     def estimates(self) -> pd.Series:
         """Point estimates by term: headline, path, cells."""
-        parts = [pd.Series({HEADLINE: self.value})]
-        for frame in (self.path, self.cells):
-            if frame is not None:
-                parts.append(pd.Series(frame["estimate"].to_numpy(), index=_terms(frame)))
-        return pd.concat(parts)
+        return self._by_term("estimate", self.value)
 
     @cached_property
     def std_errors(self) -> pd.Series:
         """Standard errors by term."""
-        parts = [pd.Series({HEADLINE: self.std_error})]
-        for frame in (self.path, self.cells):
-            if frame is not None:
-                parts.append(pd.Series(frame["std_error"].to_numpy(), index=_terms(frame)))
-        return pd.concat(parts)
+        return self._by_term("std_error", self.std_error)
 
     def covariance(self, terms: list[str] | None = None) -> pd.DataFrame:
         """Return the covariance (k, k) of the terms, from `psi` or else from `draws`.
@@ -211,11 +215,15 @@ class Estimate:
         """
         source = self.psi if self.psi is not None else self.draws
         if source is None:
-            raise InferenceError(f"{self.method} carries placebo effects only, so no covariance exists. Use its `null` instead.")
+            raise InferenceError(
+                f"{self.method} carries placebo effects only, so no covariance exists. Use its `null` instead."
+            )
         terms = list(source.columns) if terms is None else terms
         unknown = [term for term in terms if term not in source.columns]
         if unknown:
-            raise InferenceError(f"No uncertainty is carried for {unknown}. Known terms: {list(source.columns)[:8]} ...")
+            raise InferenceError(
+                f"No uncertainty is carried for {unknown}. Known terms: {list(source.columns)[:8]} ..."
+            )
         values = source[terms].to_numpy()
         if self.psi is None:
             matrix = np.atleast_2d(np.cov(values, rowvar=False))
@@ -244,7 +252,11 @@ class Estimate:
             placebos = self.null[term].dropna()
             centred = np.log(placebos) if self.scale == "ratio" else placebos
             low, high = np.quantile(centred, [(1 - level) / 2, (1 + level) / 2])
-            return (value / float(np.exp(high)), value / float(np.exp(low))) if self.scale == "ratio" else (value - float(high), value - float(low))
+            return (
+                (value / float(np.exp(high)), value / float(np.exp(low)))
+                if self.scale == "ratio"
+                else (value - float(high), value - float(low))
+            )
         return float("nan"), float("nan")
 
     def p_value(self, term: str = HEADLINE) -> float:
@@ -308,7 +320,11 @@ class Estimate:
         if self.path is not None:
             kind = self.path.index.name
             for label, term in zip(self.path.index, _terms(self.path), strict=True):
-                rows.append(self._row(term, label if kind == "event_time" else None, None if kind == "event_time" else label, level))
+                rows.append(
+                    self._row(
+                        term, label if kind == "event_time" else None, None if kind == "event_time" else label, level
+                    )
+                )
         if self.cells is not None:
             event = self.cells["event_time"] if "event_time" in self.cells else pd.Series([None] * len(self.cells))
             for group, e, term in zip(self.cells["group"], event, _terms(self.cells), strict=True):
@@ -343,7 +359,9 @@ class Estimate:
     def refit(self, panel: Panel) -> "Estimate":
         """Return the same estimator with the same options on another panel."""
         if self.fit is None:
-            raise EstimationError(f"This estimate of {self.method} does not carry the function that made it (it was read from a file). Estimate again.")
+            raise EstimationError(
+                f"This estimate of {self.method} does not carry the function that made it (it was read from a file). Estimate again."
+            )
         return self.fit(panel)
 
     def aggregate(self, kind: Literal["simple", "event", "group", "calendar"], **options: Any) -> "Estimate":
@@ -364,7 +382,9 @@ class Estimate:
         if self.scale == "ratio":
             return self
         if self.scale != "log":
-            raise EstimationError(f"The effect of {self.method} is on the {self.scale} scale; only log effects become ratios (family='poisson').")
+            raise EstimationError(
+                f"The effect of {self.method} is on the {self.scale} scale; only log effects become ratios (family='poisson')."
+            )
         ratio = np.exp(self.estimates)
         psi = None if self.psi is None else self.psi * ratio.reindex(self.psi.columns).to_numpy()
         return replace(
@@ -382,15 +402,21 @@ class Estimate:
     def excess(self) -> "Estimate":
         """Return the events added (positive) or averted (negative) over all treated cells, with their uncertainty."""
         if "excess" not in self.companions:
-            raise EstimationError(f"{self.method} with these options has no count scale. Use family='poisson' and a panel with a population.")
+            raise EstimationError(
+                f"{self.method} with these options has no count scale. Use family='poisson' and a panel with a population."
+            )
         return self.companions["excess"]
 
     def __sub__(self, other: "Estimate") -> "Estimate":
         """Return the difference of two estimates, with the covariance that shared units give them."""
         if self.scale != other.scale or self.scale == "ratio":
-            raise EstimationError(f"Subtract estimates on one additive scale, not {self.scale!r} and {other.scale!r} (ratios: subtract the logs).")
+            raise EstimationError(
+                f"Subtract estimates on one additive scale, not {self.scale!r} and {other.scale!r} (ratios: subtract the logs)."
+            )
         if self.psi is None or other.psi is None:
-            raise EstimationError("Both estimates need influence functions to be subtracted with a right standard error.")
+            raise EstimationError(
+                "Both estimates need influence functions to be subtracted with a right standard error."
+            )
         units = self.psi.index.union(other.psi.index)
         left, right = (e.psi[HEADLINE].reindex(units, fill_value=0.0) * np.sqrt(e.factor) for e in (self, other))  # type: ignore[index]
         psi = pd.DataFrame({HEADLINE: left - right})
@@ -423,7 +449,9 @@ class Estimate:
             number = f"{value:+.1f}% ({level:.0%} interval {low:+.1f}% to {high:+.1f}%"
         else:
             number = f"{self.value:.4g} ({level:.0%} interval {low:.4g} to {high:.4g}"
-        error = f"; standard error {self.std_error:.3g} on the {self.scale} scale" if np.isfinite(self.std_error) else ""
+        error = (
+            f"; standard error {self.std_error:.3g} on the {self.scale} scale" if np.isfinite(self.std_error) else ""
+        )
         kind = f", {self.correction}" if self.correction else ""
         p = self.p_value()
         shown = f"; p = {p:.3f}" if np.isfinite(p) else ""
@@ -436,9 +464,12 @@ class Estimate:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        frame = pd.DataFrame([self._row(HEADLINE, None, None, 0.95)])[["term", "estimate", "std_error", "conf_low", "conf_high", "p_value"]]
+        frame = pd.DataFrame([self._row(HEADLINE, None, None, 0.95)])[
+            ["term", "estimate", "std_error", "conf_low", "conf_high", "p_value"]
+        ]
         table = frame.to_html(index=False, float_format="{:.4g}".format)
-        escaped = str(self).replace("&", "&amp;").replace("<", "&lt;").replace("\n", "<br>")
+        escaped = escape(str(self)).replace("
+", "<br>")
         return f"<p>{escaped}</p>{table}"
 
     def plot(self, **options: Any) -> Any:
@@ -468,7 +499,14 @@ class Estimate:
     @property
     def __maketables_coef_table__(self) -> pd.DataFrame:
         frame = pd.DataFrame([self._row(HEADLINE, None, None, 0.95)]).set_index("term")
-        columns = {"estimate": "b", "std_error": "se", "statistic": "t", "p_value": "p", "conf_low": "ci95l", "conf_high": "ci95u"}
+        columns = {
+            "estimate": "b",
+            "std_error": "se",
+            "statistic": "t",
+            "p_value": "p",
+            "conf_low": "ci95l",
+            "conf_high": "ci95u",
+        }
         return frame.rename(columns=columns)[list(columns.values())].rename_axis("Coefficient")
 
     @property
@@ -479,6 +517,11 @@ class Estimate:
         return {"N": self.n_units, "n_treated": self.n_treated, "se_type": self.correction}.get(key)
 
     # ---------------------------------------------------------------- helpers
+
+    def _by_term(self, column: str, headline: float) -> pd.Series:
+        frames = [frame for frame in (self.path, self.cells) if frame is not None]
+        parts = [pd.Series(frame[column].to_numpy(), index=_terms(frame)) for frame in frames]
+        return pd.concat([pd.Series({HEADLINE: headline}), *parts])
 
     @property
     def _no_effect(self) -> float:
@@ -497,7 +540,13 @@ class Estimate:
         statistic = (estimate - self._no_effect) / error if error > 0 else float("nan")
         p = self.p_value(term)
         numbers = (estimate, error, statistic, p, low, high)
-        return dict(zip(_TIDY, (term, event_time, group, *numbers, self.method, self.n_units, self.n_treated, self.panel_name), strict=True))
+        return dict(
+            zip(
+                _TIDY,
+                (term, event_time, group, *numbers, self.method, self.n_units, self.n_treated, self.panel_name),
+                strict=True,
+            )
+        )
 
     def _sup_t(self, terms: list[str], level: float, seed: int) -> float:
         if self.draws is not None and set(terms) <= set(self.draws.columns):
@@ -510,7 +559,9 @@ class Estimate:
         normal = np.random.default_rng(seed).standard_normal((_BAND_DRAWS, len(terms)))
         critical = float(np.quantile(np.abs(normal @ root.T).max(axis=1), level))
         # With few clusters the t quantile is the larger part; Bonferroni would ignore the correlation altogether.
-        return critical if self.df is None else critical * self._critical(level) / float(stats.norm.ppf((1 + level) / 2))
+        return (
+            critical if self.df is None else critical * self._critical(level) / float(stats.norm.ppf((1 + level) / 2))
+        )
 
 
 def panel_facts(panel: Panel) -> dict[str, Any]:

@@ -104,7 +104,9 @@ class Panel:
         shape = (len(self.units), len(self.periods))
         for name, array in self._cell_arrays():
             if array.shape != shape:
-                raise PanelError(f"{name} has shape {array.shape}, but there are {shape[0]} units and {shape[1]} periods.")
+                raise PanelError(
+                    f"{name} has shape {array.shape}, but there are {shape[0]} units and {shape[1]} periods."
+                )
             array.flags.writeable = False
 
     # ---------------------------------------------------------------- building
@@ -180,7 +182,9 @@ class Panel:
         Examples
         --------
         >>> import pandas as pd
-        >>> rows = pd.DataFrame({"city": list("aabb"), "year": [1, 2, 1, 2], "deaths": [3, 4, 5, 9], "truce": [0, 1, 0, 0]})
+        >>> rows = pd.DataFrame(
+        ...     {"city": list("aabb"), "year": [1, 2, 1, 2], "deaths": [3, 4, 5, 9], "truce": [0, 1, 0, 0]}
+        ... )
         >>> Panel.from_frame(rows, unit="city", time="year", outcome="deaths", treated="truce")
         Panel: 2 units x 2 periods (1 to 2), outcome deaths; 1 unit treated in 1 cell
         """
@@ -296,7 +300,9 @@ class Panel:
         """
         label = self._as_period(period)
         if label not in self.periods:
-            raise PanelError(f"Period {period!s} is not in the panel, which runs from {self.periods[0]} to {self.periods[-1]}.")
+            raise PanelError(
+                f"Period {period!s} is not in the panel, which runs from {self.periods[0]} to {self.periods[-1]}."
+            )
         return int(self.periods.get_loc(label))  # type: ignore[arg-type]
 
     def neighbour_matrix(self) -> sparse.csr_matrix:
@@ -308,7 +314,9 @@ class Panel:
             Where the panel carries no neighbours.
         """
         if self.neighbours is None:
-            raise DesignError("This panel has no neighbours. Give neighbours= to Panel.from_frame (columns unit, neighbour, weight).")
+            raise DesignError(
+                "This panel has no neighbours. Give neighbours= to Panel.from_frame (columns unit, neighbour, weight)."
+            )
         rows = self.units.get_indexer(pd.Index(self.neighbours["unit"]))
         cols = self.units.get_indexer(pd.Index(self.neighbours["neighbour"]))
         known = (rows >= 0) & (cols >= 0)
@@ -368,7 +376,12 @@ class Panel:
                 outside.append(event.id)
             else:
                 D[cells] = True
-        found = Check("events_outside", None if outside else True, len(outside), f"{len(outside)} events lie outside the panel: {offenders(outside)}.")
+        found = Check(
+            "events_outside",
+            None if outside else True,
+            len(outside),
+            f"{len(outside)} events lie outside the panel: {offenders(outside)}.",
+        )
         return replace(self.with_treatment(D), checks=(*self.checks, found))
 
     def untreated(self) -> Self:
@@ -388,7 +401,9 @@ class Panel:
         if self.population is None:
             raise PanelError("A rate needs a population. Give population= to Panel.from_frame.")
         label = f"{self.outcome} per {per:,.0f}"
-        return replace(self, Y=self.Y / self.population * per, outcome=label, population=None, weights=self.population.copy())
+        return replace(
+            self, Y=self.Y / self.population * per, outcome=label, population=None, weights=self.population.copy()
+        )
 
     def aggregate(self, frequency: Literal["week", "month", "quarter", "year"]) -> Self:
         """Return the panel at a coarser frequency.
@@ -423,15 +438,25 @@ class Panel:
         return positions
 
     def _event_cells(self, event: Event) -> tuple[int, slice] | None:
-        label, first, last = event.unit, self._as_period(event.at), self._as_period(event.until) if event.until else None
+        label, first, last = (
+            event.unit,
+            self._as_period(event.at),
+            self._as_period(event.until) if event.until else None,
+        )
         if label not in self.units or first not in self.periods:
             return None
         stop = self.n_periods if last is None or last not in self.periods else int(self.periods.get_loc(last))  # type: ignore[arg-type]
         return int(self.units.get_loc(label)), slice(int(self.periods.get_loc(first)), stop)  # type: ignore[arg-type]
 
     def _select(self, rows: np.ndarray[Any, Any] | slice = slice(None), columns: slice = slice(None)) -> Self:
-        cells: dict[str, Any] = {key: array[rows, columns].copy() for key, array in self._cell_arrays() if key not in self.X}
-        labels: dict[str, Any] = {key: getattr(self, key)[rows] for key in ("cluster", "region", "coordinates") if getattr(self, key) is not None}
+        cells: dict[str, Any] = {
+            key: array[rows, columns].copy() for key, array in self._cell_arrays() if key not in self.X
+        }
+        labels: dict[str, Any] = {
+            key: getattr(self, key)[rows]
+            for key in ("cluster", "region", "coordinates")
+            if getattr(self, key) is not None
+        }
         return replace(
             self,
             **cells,
@@ -452,7 +477,8 @@ def as_kind(frame: pd.DataFrame, kind: Literal["pandas", "polars", "pyarrow"]) -
 
 def _plain(column: pd.Series) -> Any:
     values = column.to_numpy()
-    return [None if v is None or v is pd.NA or (isinstance(v, float) and np.isnan(v)) else v for v in values] if values.dtype == object else values
-
-
-
+    return (
+        [None if v is None or v is pd.NA or (isinstance(v, float) and np.isnan(v)) else v for v in values]
+        if values.dtype == object
+        else values
+    )

@@ -25,6 +25,7 @@ __all__ = [
     "missing_outcome",
     "mixed_type_times",
     "negative_counts",
+    "negative_weights",
     "non_integer_counts",
     "non_numeric",
     "nonpositive_population",
@@ -138,7 +139,7 @@ def gaps(pairs: list[tuple[object, object]], total: int) -> None:
     if total:
         shown = [f"({u}, {t})" for u, t in pairs]
         raise PanelError(
-            f"Rows are absent for {offenders(shown, total=total)} of the unit-period cells. Say what they mean: missing='zero' (no "
+            f"No row for {offenders(shown, total=total)}. Say what they mean: missing='zero' (no "
             "row means a count of zero), 'keep' (unknown), or 'drop_units' (leave these units out)."
         )
 
@@ -148,7 +149,7 @@ def missing_outcome(column: str, pairs: list[tuple[object, object]], total: int)
     if total:
         shown = [f"({u}, {t})" for u, t in pairs]
         raise PanelError(
-            f"Column {column!r} is missing in {offenders(shown, total=total)} cells. Say what to do: missing='keep' (estimators use the "
+            f"Column {column!r} is missing at {offenders(shown, total=total)}. Say what to do: missing='keep' (estimators use the "
             "cells that are there, and count the rest) or 'drop_units' (leave these units out)."
         )
 
@@ -158,8 +159,17 @@ def negative_counts(outcome: str, pairs: list[tuple[object, object]], total: int
     if total:
         shown = [f"({u}, {t})" for u, t in pairs]
         raise PanelError(
-            f"Counts cannot be negative, but {outcome!r} is in {offenders(shown, total=total)} cells. Correct them, or leave out population= "
+            f"Counts cannot be negative, but {outcome!r} is at {offenders(shown, total=total)}. Correct them, or leave out population= "
             "if the outcome is not a count."
+        )
+
+
+def negative_weights(column: str, pairs: list[tuple[object, object]], total: int) -> None:
+    """Raise when an analysis weight is below zero."""
+    if total:
+        shown = [f"({u}, {t})" for u, t in pairs]
+        raise PanelError(
+            f"Weights cannot be negative, but {column!r} is at {offenders(shown, total=total)}. Correct them or give zero."
         )
 
 
@@ -168,8 +178,8 @@ def nonpositive_population(column: str, pairs: list[tuple[object, object]], tota
     if total:
         shown = [f"({u}, {t})" for u, t in pairs]
         raise PanelError(
-            f"Population must be a positive number wherever the outcome is observed; column {column!r} is zero, negative or missing in "
-            f"{offenders(shown, total=total)} cells. Fill it (interpolate between censuses) or drop these units."
+            f"Population must be a positive number wherever the outcome is observed; column {column!r} is zero, negative or missing at "
+            f"{offenders(shown, total=total)}. Fill it (interpolate between censuses) or drop these units."
         )
 
 

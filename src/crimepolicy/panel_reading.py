@@ -72,7 +72,14 @@ def read_panel(
     if treated is not None and first_treated is not None:
         raise PanelError("Give treated= (0/1 per cell) or first_treated= (a date per unit), not both.")
     table, kind = _table(frame)
-    roles = {"unit": unit, "time": time, "outcome": outcome, "treated": treated, "first_treated": first_treated, "dose": dose}
+    roles = {
+        "unit": unit,
+        "time": time,
+        "outcome": outcome,
+        "treated": treated,
+        "first_treated": first_treated,
+        "dose": dose,
+    }
     roles |= {"population": population, "weights": weights, "cluster": cluster, "region": region}
     roles |= {f"covariate {name}": name for name in covariates}
     roles |= dict(zip(("longitude", "latitude"), coordinates or (), strict=False))
@@ -82,12 +89,16 @@ def read_panel(
     ledger: list[Check] = []
     Y = _outcome(table, grid, outcome, missing, ledger)
     cells = {name: _numbers(table, grid, column) for name, column in (("weights", weights), ("dose", dose)) if column}
+    if weights is not None:
+        checks.negative_weights(weights, *grid.cells(cells["weights"] < 0))
     D = _treatment(table, grid, treated, first_treated, cells.get("dose"), ledger)
     if population is not None:
         cells["population"] = _population(_numbers(table, grid, population), Y, population, grid, missing, ledger)
         checks.negative_counts(outcome, *grid.cells(Y < 0))
         ledger += _integer_check(Y)
-    labels = {key: _unit_labels(table, grid, column) for key, column in (("cluster", cluster), ("region", region)) if column}
+    labels = {
+        key: _unit_labels(table, grid, column) for key, column in (("cluster", cluster), ("region", region)) if column
+    }
     if coordinates is not None:
         pair = [_unit_labels(table, grid, column, numeric=True) for column in coordinates]
         labels["coordinates"] = np.column_stack(pair).astype(float)
@@ -108,7 +119,12 @@ def _table(frame: Any) -> tuple[nw.DataFrame[Any], Any]:
     try:
         table = nw.from_native(frame, eager_only=True)
     except TypeError as error:
-        raise PanelError(f"A panel is made from a pandas, polars or pyarrow table, not from {type(frame).__name__}.") from error
+        hint = " Call .collect() first." if hasattr(frame, "collect") else ""
+        raise PanelError(
+            f"A panel is made from a pandas, polars or pyarrow table, not from {type(frame).__name__}.{hint}"
+        ) from error
+    except nw.exceptions.DuplicateError as error:
+        raise PanelError(f"The table has several columns of one name: {error}. Rename or drop them.") from error
     kind = table.implementation.value
     if len(table) == 0:
         raise PanelError("The table has no rows.")
@@ -169,15 +185,26 @@ def _outcome(table: nw.DataFrame[Any], grid: _Grid, outcome: str, missing: str, 
     if missing == "zero":
         Y[absent] = 0.0
     if absent.any():
-        meaning = {"zero": "read as zero", "keep": "kept as missing", "drop_units": "a reason to leave the unit out"}[missing]
+        meaning = {"zero": "read as zero", "keep": "kept as missing", "drop_units": "a reason to leave the unit out"}[
+            missing
+        ]
         ledger.append(Check("absent_rows", None, int(absent.sum()), f"{int(absent.sum()):,} absent rows {meaning}."))
     if unknown.any():
-        ledger.append(Check("missing_outcome", None, int(unknown.sum()), f"The outcome is missing in {int(unknown.sum()):,} cells."))
+        ledger.append(
+            Check(
+                "missing_outcome", None, int(unknown.sum()), f"The outcome is missing in {int(unknown.sum()):,} cells."
+            )
+        )
     return Y
 
 
 def _treatment(
-    table: nw.DataFrame[Any], grid: _Grid, treated: str | None, first_treated: str | None, dose: Array | None, ledger: list[Check]
+    table: nw.DataFrame[Any],
+    grid: _Grid,
+    treated: str | None,
+    first_treated: str | None,
+    dose: Array | None,
+    ledger: list[Check],
 ) -> Array:
     if first_treated is not None:
         return _from_dates(table, grid, first_treated, ledger)
@@ -212,21 +239,34 @@ def _from_dates(table: nw.DataFrame[Any], grid: _Grid, column: str, ledger: list
     checks.constant_within_unit(column, list(grid.units[changing[:5]]), len(changing))
     late = grid.units[np.isfinite(first) & (first >= len(grid.periods))]
     if len(late):
-        ledger.append(Check("treated_after_end", None, len(late), f"First treated after the last period, so untreated here: {offenders(late)}."))
+        ledger.append(
+            Check(
+                "treated_after_end",
+                None,
+                len(late),
+                f"First treated after the last period, so untreated here: {offenders(late)}.",
+            )
+        )
     return np.arange(len(grid.periods))[None, :] >= first[:, None]
 
 
 def _start_positions(column: str, distinct: Array, periods: pd.Index) -> Array:
     """Return the position of the first period at or after each date; beyond the end where later."""
     if isinstance(periods, pd.PeriodIndex):
-        if distinct.dtype.kind in "iu":
-            raise PanelError(f"Column {column!r} holds whole numbers but time holds dates. Give first-treatment dates of the same kind as time.")
-        stamps = distinct if isinstance(distinct[0], pd.Period) else pd.to_datetime(distinct)
-        labels: pd.Index = pd.PeriodIndex(stamps) if isinstance(stamps, np.ndarray) else stamps.to_period(periods.freqstr)
+        if distinct.dtype.kind in "iu" and periods.freqstr.startswith("Y"):
+            distinct = distinct.astype(str)
+        elif distinct.dtype.kind in "iu":
+            raise PanelError(
+                f"Column {column!r} holds whole numbers but time holds dates. Give first-treatment dates of the same kind as time."
+            )
+        labels: pd.Index = read_periods(column, distinct, "day")
+        labels = pd.PeriodIndex(labels).asfreq(periods.freqstr, how="start")
     else:
         labels = read_periods(column, distinct)
         if isinstance(labels, pd.PeriodIndex):
-            raise PanelError(f"Column {column!r} holds dates but time holds whole numbers. Give first-treatment periods of the same kind as time.")
+            raise PanelError(
+                f"Column {column!r} holds dates but time holds whole numbers. Give first-treatment periods of the same kind as time."
+            )
     return np.asarray(periods.searchsorted(labels), dtype=float)
 
 
@@ -235,7 +275,9 @@ def _population(population: Array, Y: Array, column: str, grid: _Grid, missing: 
         filled = pd.DataFrame(population.T).interpolate(limit_direction="both").to_numpy().T
         n = int((np.isnan(population) & ~np.isnan(filled) & ~grid.present).sum())
         population = np.where(grid.present, population, filled)
-        ledger.append(Check("population_interpolated", None, n, f"Population of {n:,} absent rows interpolated within the unit."))
+        ledger.append(
+            Check("population_interpolated", None, n, f"Population of {n:,} absent rows interpolated within the unit.")
+        )
     bad = ~np.isnan(Y) & ~(population > 0)
     checks.nonpositive_population(column, *grid.cells(bad))
     return population
@@ -265,10 +307,16 @@ def _integer_check(Y: Array) -> list[Check]:
 def _complete_units(fields: dict[str, Any], grid: _Grid, ledger: list[Check]) -> dict[str, Any]:
     keep = ~np.isnan(fields["Y"]).any(axis=1)
     dropped = grid.units[~keep]
-    text = f"Units left out for missing cells: {offenders(dropped)}." if len(dropped) else "No unit left out for missing cells."
+    text = (
+        f"Units left out for missing cells: {offenders(dropped)}."
+        if len(dropped)
+        else "No unit left out for missing cells."
+    )
     ledger.append(Check("dropped_units", None if len(dropped) else True, len(dropped), text))
     if not keep.any():
-        raise PanelError(f"Every unit has missing cells; missing='drop_units' leaves none of {len(grid.units)}. Use missing='keep'.")
+        raise PanelError(
+            f"Every unit has missing cells; missing='drop_units' leaves none of {len(grid.units)}. Use missing='keep'."
+        )
     rows = {key: value[keep] for key, value in fields.items() if key not in {"X", "periods"}}
     return rows | {"X": {key: value[keep] for key, value in fields["X"].items()}, "periods": fields["periods"]}
 
@@ -277,9 +325,18 @@ def _design_checks(D: Array, units: pd.Index) -> list[Check]:
     found = []
     early, off = checks.always_treated(D, units), checks.switches_off(D, units)
     if early:
-        found.append(Check("always_treated", None, len(early), f"Treated from the first period, so without a before: {offenders(early)}."))
+        found.append(
+            Check(
+                "always_treated",
+                None,
+                len(early),
+                f"Treated from the first period, so without a before: {offenders(early)}.",
+            )
+        )
     if off:
-        found.append(Check("treatment_switches_off", None, len(off), f"Treatment ends within the panel in {offenders(off)}."))
+        found.append(
+            Check("treatment_switches_off", None, len(off), f"Treatment ends within the panel in {offenders(off)}.")
+        )
     return found
 
 
@@ -296,14 +353,18 @@ def _neighbour_pairs(neighbours: Any) -> pd.DataFrame | None:
 def coarser(panel: "Panel", frequency: Literal["week", "month", "quarter", "year"]) -> dict[str, Any]:
     """Return the fields of a panel at a coarser frequency; see `Panel.aggregate`."""
     if not isinstance(panel.periods, pd.PeriodIndex):
-        raise DesignError("Periods numbered by integers cannot be aggregated by calendar. Give dates to Panel.from_frame.")
+        raise DesignError(
+            "Periods numbered by integers cannot be aggregated by calendar. Give dates to Panel.from_frame."
+        )
     code = {"week": "W", "month": "M", "quarter": "Q", "year": "Y"}[frequency]
     labels = panel.periods.asfreq(code)
     sizes = pd.Series(1, index=labels).groupby(level=0).size()
     full = pd.Index([len(pd.period_range(p.start_time, p.end_time, freq=panel.periods.freqstr)) for p in sizes.index])
     whole = sizes.to_numpy() == full.to_numpy()
     if not whole.any():
-        raise PanelError(f"No complete {frequency} in the panel, which runs from {panel.periods[0]} to {panel.periods[-1]}.")
+        raise PanelError(
+            f"No complete {frequency} in the panel, which runs from {panel.periods[0]} to {panel.periods[-1]}."
+        )
     starts = np.r_[0, np.cumsum(sizes.to_numpy())[:-1]]
 
     def total(array: Array) -> Array:
@@ -316,7 +377,9 @@ def coarser(panel: "Panel", frequency: Literal["week", "month", "quarter", "year
 
     partial = total(panel.D) % sizes.to_numpy()[whole] != 0
     text = f"{int((~whole).sum())} incomplete {frequency}s left out; {int(partial.sum())} cells treated for a part of the {frequency} count as treated."
-    means = {key: mean(getattr(panel, key)) for key in ("population", "weights", "dose") if getattr(panel, key) is not None}
+    means = {
+        key: mean(getattr(panel, key)) for key in ("population", "weights", "dose") if getattr(panel, key) is not None
+    }
     return means | {
         "Y": total(panel.Y) if panel.population is not None else mean(panel.Y),
         "D": total(panel.D) > 0,

@@ -40,14 +40,14 @@ def read_periods(column: str, values: np.ndarray[Any, Any], frequency: Frequency
     if len(values) and isinstance(values[0], pd.Period):
         periods: pd.Index = pd.PeriodIndex(values)
         return periods
-    if values.dtype.kind in "iu":
-        return _integers(values)
-    if values.dtype.kind == "f":
-        return _whole_numbers(column, values)
     if values.dtype.kind != "M":
         mixed_type_times(column, values)
-        if len(values) and isinstance(values[0], (int, np.integer)):
-            return _integers(values)
+    if values.dtype.kind in "iuf" or (len(values) and isinstance(values[0], (int, np.integer))):
+        return _whole_numbers(column, values)
+    if frequency == "integer":
+        raise PanelError(
+            f"Column {column!r} holds dates, not whole numbers; frequency='integer' does not fit it. Leave frequency out."
+        )
     stamps = _timestamps(column, values)
     if isinstance(stamps, pd.PeriodIndex):
         return stamps
@@ -57,11 +57,9 @@ def read_periods(column: str, values: np.ndarray[Any, Any], frequency: Frequency
 def _whole_numbers(column: str, values: np.ndarray[Any, Any]) -> pd.Index:
     broken = values[values != np.round(values)]
     if broken.size:
-        raise PanelError(f"Column {column!r} has times that are not whole numbers, such as {broken[0]}. Number the periods 1, 2, 3, ...")
-    return _integers(values)
-
-
-def _integers(values: np.ndarray[Any, Any]) -> pd.Index:
+        raise PanelError(
+            f"Column {column!r} has times that are not whole numbers, such as {broken[0]}. Number the periods 1, 2, 3, ..."
+        )
     index: pd.Index = pd.Index(values.astype(np.int64))
     return index
 
@@ -71,8 +69,8 @@ def _timestamps(column: str, values: np.ndarray[Any, Any]) -> pd.DatetimeIndex |
         if len(values) and isinstance(values[0], str):
             if "Q" in values[0]:
                 return pd.PeriodIndex(values, freq="Q")
-            return pd.DatetimeIndex(pd.to_datetime(values, format="ISO8601"))
-        return pd.DatetimeIndex(pd.to_datetime(values))
+            return pd.DatetimeIndex(pd.to_datetime(values, format="ISO8601")).tz_localize(None)
+        return pd.DatetimeIndex(pd.to_datetime(values)).tz_localize(None)
     except (ValueError, TypeError) as error:
         examples = ", ".join(repr(v) for v in values[:3])
         raise PanelError(
