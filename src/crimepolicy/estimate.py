@@ -468,8 +468,7 @@ class Estimate:
             ["term", "estimate", "std_error", "conf_low", "conf_high", "p_value"]
         ]
         table = frame.to_html(index=False, float_format="{:.4g}".format)
-        escaped = escape(str(self)).replace("
-", "<br>")
+        escaped = escape(str(self)).replace("\n", "<br>")
         return f"<p>{escaped}</p>{table}"
 
     def plot(self, **options: Any) -> Any:
