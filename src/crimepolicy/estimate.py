@@ -520,7 +520,8 @@ class Estimate:
     def _by_term(self, column: str, headline: float) -> pd.Series:
         frames = [frame for frame in (self.path, self.cells) if frame is not None]
         parts = [pd.Series(frame[column].to_numpy(), index=_terms(frame)) for frame in frames]
-        return pd.concat([pd.Series({HEADLINE: headline}), *parts])
+        joined: pd.Series = pd.concat([pd.Series({HEADLINE: headline}), *parts])
+        return joined
 
     @property
     def _no_effect(self) -> float:

@@ -260,7 +260,7 @@ def _start_positions(column: str, distinct: Array, periods: pd.Index) -> Array:
                 f"Column {column!r} holds whole numbers but time holds dates. Give first-treatment dates of the same kind as time."
             )
         labels: pd.Index = read_periods(column, distinct, "day")
-        labels = pd.PeriodIndex(labels).asfreq(periods.freqstr, how="start")
+        labels = pd.PeriodIndex(labels).asfreq(periods.freqstr, how="S")
     else:
         labels = read_periods(column, distinct)
         if isinstance(labels, pd.PeriodIndex):
