@@ -5,6 +5,7 @@ from difflib import get_close_matches
 from typing import get_args
 
 __all__ = [
+    "ClaimError",
     "CrimepolicyError",
     "DataError",
     "DesignError",
@@ -39,6 +40,10 @@ class EstimationError(CrimepolicyError):
 
 class InferenceError(CrimepolicyError):
     """The uncertainty asked for is not defined for this estimate."""
+
+
+class ClaimError(CrimepolicyError):
+    """A claim, its plan or its results are malformed, or do not belong together."""
 
 
 def choose(option: str, value: object, allowed: object) -> None:

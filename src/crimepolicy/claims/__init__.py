@@ -1,0 +1,1 @@
+"""Claims, the plan that they are judged under, and verdicts."""
