@@ -54,20 +54,23 @@ def _name(requirement: str) -> str:
     return re.split(r"[^\w.-]", requirement, maxsplit=1)[0].lower()
 
 
-def _roots(extras: list[str], groups: list[str]) -> set[str]:
-    """Return the direct requirements of the library with these extras and dependency groups."""
-    project, extras = PROJECT["project"], list(extras)
-    names = {_name(item) for item in [*project["dependencies"], *nox.project.dependency_groups(PROJECT, *groups)]}
-    while extras:
-        for item in project["optional-dependencies"][extras.pop()]:
+def _roots(extras: list[str] | None, groups: list[str]) -> set[str]:
+    """Return the direct requirements of these groups and, unless extras is None, of the library with these extras."""
+    names = {_name(item) for item in nox.project.dependency_groups(PROJECT, *groups)}
+    if extras is None:
+        return names
+    project, waiting = PROJECT["project"], list(extras)
+    names |= {_name(item) for item in project["dependencies"]}
+    while waiting:
+        for item in project["optional-dependencies"][waiting.pop()]:
             if _name(item) == project["name"]:
-                extras += item.split("[")[1].rstrip("]").split(",")
+                waiting += item.split("[")[1].rstrip("]").split(",")
             else:
                 names.add(_name(item))
     return names
 
 
-def _locked(extras: list[str], groups: list[str]) -> str:
+def _locked(extras: list[str] | None, groups: list[str]) -> str:
     """Return the part of the lock that these extras and groups need, hashes included.
 
     After each package the lock says who asked for it (`# via`): the dependency graph, read backwards.
@@ -86,8 +89,8 @@ def _locked(extras: list[str], groups: list[str]) -> str:
     return "".join(blocks[name] for name in sorted(needed))
 
 
-def _install(session: nox.Session, extras: list[str], groups: list[str], *, editable: bool = True) -> None:
-    """Install the locked requirements and the library itself, unless nothing changed since the last time."""
+def _install(session: nox.Session, extras: list[str] | None, groups: list[str], *, editable: bool = True) -> None:
+    """Install the locked requirements and (unless extras is None) the library, if anything changed since last time."""
     if sys.version_info < (3, 12) and PYTHON is None:
         session.error("crimepolicy needs Python 3.12 or newer, and none was found. Run nox with one: python3.13 -m nox")
     locked = _locked(extras, [*groups, "build"])
@@ -97,7 +100,7 @@ def _install(session: nox.Session, extras: list[str], groups: list[str], *, edit
         requirements.write_text(locked, encoding="utf-8")
         # Compiling a thousand modules that are never imported is half of pip's time.
         session.install("--require-hashes", "--no-deps", "-r", str(requirements), env={"PIP_NO_COMPILE": "1"})
-        if editable:
+        if editable and extras is not None:
             session.install("--no-deps", "--no-build-isolation", "-e", ".")
         stamp.write_text(state, encoding="utf-8")
     if not editable:
@@ -107,10 +110,10 @@ def _install(session: nox.Session, extras: list[str], groups: list[str], *, edit
 @nox.session(python=PYTHON)
 def lint(session: nox.Session) -> None:
     """Check format, style, the layering of the modules, and that no file names this machine."""
-    _install(session, [], ["lint"])
+    _install(session, None, ["lint"])
     session.run("ruff", "format", "--check", ".")
     session.run("ruff", "check", ".")
-    session.run("lint-imports", "--no-cache")
+    session.run("lint-imports", "--no-cache", env={"PYTHONPATH": "src"})
     session.run("python", "tools/check_tree.py")
 
 
@@ -225,7 +228,6 @@ def site(session: nox.Session) -> None:
 @nox.session(python=PYTHON, default=False)
 def readme(session: nox.Session) -> None:
     """Write the generated sections of README.md; with `-- --check`, fail where they are out of date."""
-    _install(session, [], [])
     session.run("python", "tools/readme.py", *session.posargs)
 
 
@@ -249,7 +251,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(python=PYTHON, default=False)
 def package(session: nox.Session) -> None:
     """Build the wheel and the source archive into dist/."""
-    _install(session, [], [])
+    _install(session, None, [])
     session.run("python", "-m", "hatchling", "build", "-d", "dist")
 
 
