@@ -1,0 +1,226 @@
+"""Cluster-robust standard errors with the small-sample correction named."""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from crimepolicy.errors import InferenceError, choose, offenders
+from crimepolicy.estimate import HEADLINE, Check, Estimate, cluster_sums
+from crimepolicy.inference.bell_mccaffrey import bell_mccaffrey
+from crimepolicy.inference.few_clusters import few_treated_clusters
+from crimepolicy.inference.influence import Labels, influence, labels_of, panel_of, with_errors
+from crimepolicy.inference.kernel import combine
+from crimepolicy.inference.regression import regression
+
+__all__ = ["Correction", "cluster"]
+
+Correction = Literal["CR0", "CR1", "CR1S", "CR2", "CR3"]
+
+
+def cluster(
+    estimate: Estimate, by: Labels | None = None, *, correction: Correction = "CR1", second: Labels | None = None
+) -> Estimate:
+    """Return the estimate with standard errors clustered at the level given.
+
+    The estimand does not change; only its uncertainty does.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        With influence functions by unit (CR0, CR1, CR1S), from a least-squares regression with effects (CR2), or from
+        any estimator at all (CR3, which fits it again without each cluster).
+    by : labels, optional
+        ``"unit"``, ``"cluster"``, ``"region"``, one label per unit, or labels by unit. The estimate's own level by default.
+    correction : {"CR0", "CR1", "CR1S", "CR2", "CR3"}
+        ``"CR0"`` none; ``"CR1"`` G/(G-1); ``"CR1S"`` G/(G-1) times (N-1)/(N-K), for regressions; ``"CR2"`` bias-reduced
+        with Bell-McCaffrey degrees of freedom, for regressions; ``"CR3"`` the delete-one-cluster jackknife.
+    second : labels, optional
+        Another unit-level grouping for two-way clusters (CR0 and CR1 only).
+
+    Returns
+    -------
+    Estimate
+        `correction` names the correction, `df` holds the degrees of freedom (None: normal).
+
+    Raises
+    ------
+    InferenceError
+        With one cluster; where periods are asked for as clusters; where the correction needs what the estimate is not.
+
+    Assumptions
+    -----------
+    Clusters are independent of each other. Except for CR2 and CR3 their number is large, on the treated side too.
+
+    References
+    ----------
+    Cameron, Gelbach and Miller (2011), JBES 29; Pustejovsky and Tipton (2018), JBES 36; MacKinnon, Nielsen and Webb (2023),
+    Journal of Econometrics 232.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from crimepolicy.panel import Panel
+    >>> rows = pd.DataFrame(
+    ...     {
+    ...         "city": list("aabbccdd"),
+    ...         "year": [1, 2] * 4,
+    ...         "deaths": [3, 4, 5, 9, 7, 7, 2, 8],
+    ...         "truce": [0, 1, 0, 1, 0, 0, 0, 0],
+    ...     }
+    ... )
+    >>> panel = Panel.from_frame(rows, unit="city", time="year", outcome="deaths", treated="truce")
+    >>> psi = pd.DataFrame({"att": [-0.75, 0.75, 1.5, -1.5]}, index=panel.units)
+    >>> effect = Estimate.from_psi(
+    ...     value=-0.5, psi=psi, panel=panel, estimand="effect", method="difference", citation=""
+    ... )
+    >>> round(cluster(effect, correction="CR1").std_error, 4)
+    2.7386
+    """
+    choose("correction", correction, Correction)
+    if second is not None:
+        return _two_way(estimate, by, second, correction)
+    if correction == "CR2":
+        result = _bias_reduced(estimate, by)
+    elif correction == "CR3":
+        result = _jackknife(estimate, by)
+    else:
+        result = _sandwich(estimate, by, correction)
+    companions = {name: cluster(other, by, correction=correction) for name, other in estimate.companions.items()}
+    return result.replace(companions=companions, checks=_with_few(result, by))
+
+
+def _sandwich(estimate: Estimate, by: Labels | None, correction: Correction) -> Estimate:
+    psi, labels = influence(estimate), labels_of(estimate, by)
+    sums = cluster_sums(psi.to_numpy(), labels)
+    count = _counted(labels)
+    factor = 1.0 if correction == "CR0" else count / (count - 1)
+    if correction == "CR1S":
+        problem = regression(estimate, by=labels)
+        factor *= (problem.n_rows - 1) / (problem.n_rows - problem.n_parameters)
+    spread = pd.Series(np.sqrt(factor * (sums**2).sum(axis=0)), index=psi.columns)
+    df = None if correction == "CR0" else float(count - 1)
+    return with_errors(
+        estimate, spread, clusters=labels, factor=factor, correction=_named(correction, count), df=df, draws=None
+    )
+
+
+def _bias_reduced(estimate: Estimate, by: Labels | None) -> Estimate:
+    labels = labels_of(estimate, by)
+    count = _counted(labels)
+    result = bell_mccaffrey(regression(estimate, by=labels))
+    psi = pd.DataFrame({HEADLINE: _spread_over(result.psi, labels)}, index=influence(estimate).index)
+    spread = pd.Series({HEADLINE: result.std_error})
+    return with_errors(
+        estimate,
+        spread,
+        psi=psi,
+        clusters=labels,
+        factor=1.0,
+        correction=_named("CR2", count),
+        df=result.df,
+        draws=None,
+    )
+
+
+def _jackknife(estimate: Estimate, by: Labels | None) -> Estimate:
+    panel = panel_of(estimate)
+    labels = labels_of(estimate, by, panel.units)
+    count = _counted(labels)
+    full = estimate.estimates
+    left_out = pd.DataFrame({name: _without(estimate, labels, name) for name in pd.unique(labels)}).reindex(full.index)
+    _headline_survives(left_out)
+    known = left_out.notna().all(axis=1)
+    change = (full[known].to_numpy()[:, None] - left_out[known].to_numpy()).T
+    codes = pd.factorize(labels)[0]
+    # The change belongs to a cluster; units share it evenly so that cluster sums give it back.
+    psi = pd.DataFrame(change[codes] / np.bincount(codes)[codes][:, None], index=panel.units, columns=full.index[known])
+    factor = (count - 1) / count
+    spread = pd.Series(np.sqrt(factor * (change**2).sum(axis=0)), index=psi.columns)
+    lost = Check(
+        "jackknife_terms",
+        None if not known.all() else True,
+        int((~known).sum()),
+        f"{int((~known).sum())} entries of the path are not identified without some cluster and have no CR3 standard error.",
+    )
+    changed = with_errors(
+        estimate,
+        spread,
+        psi=psi,
+        clusters=labels,
+        factor=factor,
+        correction=_named("CR3", count),
+        df=float(count - 1),
+        draws=None,
+    )
+    return changed.replace(checks=(*changed.checks, lost))
+
+
+def _without(estimate: Estimate, labels: np.ndarray, name: object) -> pd.Series:
+    panel = panel_of(estimate)
+    try:
+        return estimate.refit(panel.drop(panel.units[labels == name])).estimates
+    except ValueError as problem:
+        raise InferenceError(
+            f"CR3 leaves out each cluster in turn, and without {name!r} the effect cannot be estimated: {problem}"
+        ) from problem
+
+
+def _headline_survives(left_out: pd.DataFrame) -> None:
+    lost = left_out.columns[left_out.loc[HEADLINE].isna().to_numpy()]
+    if len(lost):
+        raise InferenceError(
+            f"CR3 leaves out each cluster in turn, and without {offenders(lost)} the effect has no value."
+        )
+
+
+def _two_way(estimate: Estimate, by: Labels | None, second: Labels, correction: Correction) -> Estimate:
+    choose("correction", correction, ("CR0", "CR1"))
+    psi = influence(estimate)
+    one, two = labels_of(estimate, by), labels_of(estimate, second)
+    both = pd.factorize(pd.MultiIndex.from_arrays([pd.factorize(one)[0], pd.factorize(two)[0]]))[0]
+    counts = [_counted(labels) for labels in (one, two, both)]
+    factors = [1.0 if correction == "CR0" else count / (count - 1) for count in counts]
+    kernel = factors[0] * _same(one) + factors[1] * _same(two) - factors[2] * _same(both)
+    combined = combine(psi, kernel)
+    spread = np.sqrt((combined.psi**2).sum())
+    name = f"{correction} two-way ({counts[0]} and {counts[1]} clusters)"
+    df = None if correction == "CR0" else float(min(counts[:2]) - 1)
+    changed = with_errors(
+        estimate, spread, psi=combined.psi, clusters=None, factor=1.0, correction=name, df=df, draws=None
+    )
+    return changed.replace(checks=(*estimate.checks, combined.check))
+
+
+def _same(labels: np.ndarray) -> sparse.csr_matrix:
+    codes, names = pd.factorize(labels)
+    member = sparse.csr_matrix((np.ones(len(codes)), (np.arange(len(codes)), codes)), shape=(len(codes), len(names)))
+    return sparse.csr_matrix(member @ member.T)
+
+
+def _counted(labels: np.ndarray) -> int:
+    count = len(pd.unique(labels))
+    if count < 2:
+        raise InferenceError(
+            f"Only one cluster ({labels[0]!r}), so nothing to compare it with: no clustered standard error exists. Choose a "
+            "finer cluster, or use randomization_test, which needs no clusters."
+        )
+    return count
+
+
+def _named(correction: str, count: int) -> str:
+    return f"{correction} ({count} clusters)"
+
+
+def _spread_over(cluster_psi: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    codes = pd.factorize(labels)[0]
+    return cluster_psi[codes] / np.bincount(codes)[codes]
+
+
+def _with_few(estimate: Estimate, by: Labels | None) -> tuple[Check, ...]:
+    kept = tuple(check for check in estimate.checks if check.name != "few_treated_clusters")
+    if estimate.panel is None:
+        return kept
+    labels = labels_of(estimate.replace(psi=None, clusters=None) if by is None else estimate, by, estimate.panel.units)
+    return (*kept, few_treated_clusters(estimate.panel, labels))
