@@ -237,4 +237,4 @@ def _total(frame: pl.DataFrame, total: Total) -> list[str]:
     found = rows.height if total.column == "rows" else float(rows[total.column].sum())
     if abs(found - total.expected) <= total.tolerance * abs(total.expected):
         return []
-    return [f"total {total.name!r} is {found:g}, expected {total.expected:g}"]
+    return [f"total {total.name!r} is {found:.12g}, expected {total.expected:.12g}"]
