@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCES = ROOT / "tests" / "references"
+NO_MIRROR = "no local mirror"
 
 
 def requires_all() -> bool:
@@ -29,9 +30,11 @@ def reference_data() -> Callable[[str], Path]:
 
     def path(name: str) -> Path:
         folder = mirror() / "references" / "data"
+        if not mirror().is_dir():
+            pytest.skip(f"{NO_MIRROR} at {mirror()}; set CRIMEPOLICY_MIRROR to read {name!r} from elsewhere")
         found = [folder / f"{name}{ending}" for ending in (".csv.gz", ".csv") if (folder / f"{name}{ending}").is_file()]
         if not found:
-            pytest.skip(f"reference dataset {name!r} is not in {folder}; set CRIMEPOLICY_MIRROR to the local mirror")
+            pytest.skip(f"reference dataset {name!r} is not in {folder}")
         return found[0]
 
     return path
@@ -44,7 +47,7 @@ def reference() -> Callable[[str], dict[str, Any]]:
     def numbers(name: str) -> dict[str, Any]:
         json_file, toml_file = REFERENCES / f"{name}.json", REFERENCES / f"{name}.toml"
         if json_file.is_file():
-            return json.loads(json_file.read_text(encoding="utf-8"))
+            return dict(json.loads(json_file.read_text(encoding="utf-8")))
         if toml_file.is_file():
             return tomllib.loads(toml_file.read_text(encoding="utf-8"))
         known = sorted(file.stem for file in REFERENCES.glob("*.*"))
@@ -53,15 +56,25 @@ def reference() -> Callable[[str], dict[str, Any]]:
     return numbers
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Turn a skip into a failure where everything must be there."""
-    report = yield
-    # `allowed` marks a skip that says something about the platform, not about a missing package.
-    if report.skipped and not hasattr(report, "wasxfail") and requires_all() and "allowed_skip" not in item.keywords:
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+def _forbid_skip(report: pytest.CollectReport | pytest.TestReport) -> None:
+    """Turn a skip into a failure where everything must be there; no mirror at all remains a fair reason."""
+    reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if report.skipped and not hasattr(report, "wasxfail") and requires_all() and NO_MIRROR not in reason:
         report.outcome = "failed"
         report.longrepr = f"CRIMEPOLICY_REQUIRE_ALL=1 forbids this skip: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Look at the skips of single tests."""
+    report = yield
+    _forbid_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Look at the skips of whole modules."""
+    report = yield
+    _forbid_skip(report)
     return report
