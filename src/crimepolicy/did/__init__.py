@@ -1,0 +1,1 @@
+"""Difference-in-differences estimators: one public function per module, all `f(panel, *, options) -> Estimate`."""
