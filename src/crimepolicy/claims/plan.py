@@ -54,7 +54,7 @@ class Plan:
 
 
 def read_plan(path: Path | str) -> Plan:
-    """Read an analysis plan from a TOML file.
+    r"""Read an analysis plan from a TOML file.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def read_plan(path: Path | str) -> Plan:
     --------
     >>> import tempfile, pathlib
     >>> file = pathlib.Path(tempfile.mkdtemp()) / "plan.toml"
-    >>> _ = file.write_text("[plan]\\nseed = 1\\n[truces]\\nquestion = 'Do truces hold?'\\n")
+    >>> _ = file.write_text("[plan]\nseed = 1\n[truces]\nquestion = 'Do truces hold?'\n")
     >>> read_plan(file).digest("truces")[:8]
     '908c5628'
     """
@@ -89,6 +89,8 @@ def read_plan(path: Path | str) -> Plan:
     for entry in deviations:
         absent = [key for key in ("section", "date", "what", "why", "replaces") if key not in entry]
         if absent:
-            raise ClaimError(f"A deviation in {path.name} lacks {', '.join(absent)}. Every deviation is dated and reasoned.")
+            raise ClaimError(
+                f"A deviation in {path.name} lacks {', '.join(absent)}. Every deviation is dated and reasoned."
+            )
     sections = {name: table for name, table in content.items() if name not in _SHARED}
     return Plan(content["plan"], content.get("seen_before", {}), sections, deviations)

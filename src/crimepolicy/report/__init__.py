@@ -1,0 +1,1 @@
+"""Tables, plots, numbers and the site: everything that a reader sees."""
