@@ -1,0 +1,267 @@
+"""Honest bounds: what an event study says when trends were parallel only up to a restriction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from crimepolicy.errors import DesignError, InferenceError, choose
+from crimepolicy.estimate import Check, Estimate
+from crimepolicy.sensitivity.conditional import (
+    EMPTY,
+    Interval,
+    Lines,
+    accepts,
+    confidence_set,
+    dual_lines,
+    identified_set,
+    least_favourable,
+)
+from crimepolicy.sensitivity.event_path import EventPath, Target, event_path
+from crimepolicy.sensitivity.flci import fixed_length
+from crimepolicy.sensitivity.restrictions import Restriction
+
+__all__ = ["HonestBounds", "Method", "Session", "honest_bounds"]
+
+Method = Literal["auto", "flci", "conditional", "hybrid"]
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+_DRAWS = 20_000
+_FIRST_STAGE = 0.1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HonestBounds:
+    """Confidence intervals for one target, a row per restriction.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        Columns restriction, method, conf_low, conf_high, identified_low, identified_high, excludes_zero.
+    target : str
+        The target in words.
+    estimate, std_error : float
+        The target if trends were parallel.
+    original : tuple of float
+        Its interval if trends were parallel.
+    level : float
+    checks : tuple of Check
+    """
+
+    frame: pd.DataFrame
+    target: str
+    estimate: float
+    std_error: float
+    original: tuple[float, float]
+    level: float
+    checks: tuple[Check, ...] = ()
+
+    def sentence(self) -> str:
+        """Return the bounds in plain language."""
+        low, high = self.original
+        head = f"{self.target[:1].upper()}{self.target[1:]}: {self.estimate:.4g} ({self.level:.0%} interval {low:.4g} to {high:.4g} if trends were parallel)."
+        return " ".join([head, *(_row_sentence(row) for row in self.frame.to_dict("records"))])
+
+    def __str__(self) -> str:
+        failed = [str(check) for check in self.checks if check.passed is False]
+        return "\n".join([*failed, self.sentence()])
+
+    __repr__ = __str__
+
+
+def honest_bounds(
+    estimate: Estimate,
+    *,
+    restriction: Restriction | Sequence[Restriction],
+    target: Target = None,
+    level: float = 0.95,
+    method: Method = "auto",
+    reference: int = -1,
+    bins: int = 1,
+    window: tuple[int, int] | None = None,
+    seed: int = 0,
+) -> HonestBounds:
+    """Bound an effect when parallel trends may fail by as much as a restriction allows.
+
+    The estimand is a weighted sum of the effects by event time. The interval covers it with the given probability for every
+    violation of parallel trends within the restriction.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        With a path over event time and its `psi` or `draws`.
+    restriction : Restriction or sequence of Restriction
+        Such as ``relative_magnitudes(1)``, ``smoothness(0.01) & sign("positive")``.
+    target : int or mapping of event time to weight, optional
+        The average over all event times after the reference where not given. In bins, an event time stands for its bin.
+    level : float
+        Coverage, above one half.
+    method : {"auto", "flci", "conditional", "hybrid"}
+        Fixed length (smoothness only), conditional, or conditional with a least-favourable first stage that spends a tenth
+        of the size. ``"auto"`` is the first for smoothness and the last for everything else.
+    reference : int
+        Event time at which the violation is zero by convention; the path is re-expressed as a difference from it.
+    bins : int
+        Width of the bins of event time that are averaged first.
+    window : (int, int), optional
+        First and last event time to use.
+    seed : int
+        Of the 20,000 draws behind the least-favourable critical value.
+
+    Returns
+    -------
+    HonestBounds
+        With the identified set at the point estimates, which is empty (NaN) where these contradict the restriction.
+
+    Raises
+    ------
+    EstimationError, DesignError, InferenceError
+        Where there is no additive path over event time with uncertainty, or the method does not fit the restriction.
+
+    Assumptions
+    -----------
+    The path is jointly normal around effect plus violation; all entries compare with the same reference period. Estimators
+    whose leads and lags have different bases (``base="varying"``) do not satisfy this.
+
+    References
+    ----------
+    Rambachan and Roth (2023), A more credible approach to parallel trends, Review of Economic Studies 90.
+    Andrews, Roth and Pakes (2023), Inference for linear conditional moment inequalities, Review of Economic Studies 90.
+
+    Examples
+    --------
+    >>> from crimepolicy.sensitivity.restrictions import relative_magnitudes
+    >>> path = pd.DataFrame({"estimate": [0.1, 0.0, -1.0]}, index=pd.Index([-2, -1, 0], name="event_time"))
+    >>> draws = pd.DataFrame(
+    ...     np.random.default_rng(0).normal(0, 0.1, (500, 2)), columns=["event_time[-2]", "event_time[0]"]
+    ... )
+    >>> facts = {"estimand": "effect", "method": "example", "citation": "", "path": path.assign(std_error=0.1)}
+    >>> found = honest_bounds(
+    ...     Estimate(value=-1.0, std_error=0.1, draws=draws, **facts), restriction=relative_magnitudes(1)
+    ... )
+    >>> bool(found.frame["excludes_zero"][0])
+    True
+    """
+    restrictions = [restriction] if isinstance(restriction, Restriction) else list(restriction)
+    session = Session.start(event_path(estimate, target, reference, bins, window), level, method, seed)
+    value, error = session.path.estimate
+    reach = float(stats.norm.ppf((1 + level) / 2)) * error
+    return HonestBounds(
+        frame=pd.DataFrame([session.row(r) for r in restrictions]),
+        target=session.path.target,
+        estimate=value,
+        std_error=error,
+        original=(value - reach, value + reach),
+        level=level,
+        checks=session.path.checks,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Session:
+    """A path with what all restrictions on it share: the draws of its noise and the dual rays.
+
+    Attributes
+    ----------
+    path : EventPath
+    level : float
+    method : str
+    noise : float array (n_draws, n)
+    rays : dict
+    """
+
+    path: EventPath
+    level: float
+    method: Method
+    noise: Floats
+    rays: dict[bytes, Floats]
+
+    @classmethod
+    def start(cls, path: EventPath, level: float, method: Method, seed: int) -> "Session":
+        """Return a session after its options are checked."""
+        choose("method", method, Method)
+        if not 0.5 < level < 1:
+            raise InferenceError(f"level={level!r} should lie between 0.5 and 1, such as 0.95.")
+        values, vectors = np.linalg.eigh(path.covariance)
+        root = vectors * np.sqrt(np.clip(values, 0, None))
+        noise = np.random.default_rng(seed).standard_normal((_DRAWS, len(root))) @ root.T
+        return cls(path, level, method, noise, {})
+
+    def row(self, restriction: Restriction) -> dict[str, Any]:
+        """Return the row of the result for one restriction."""
+        lines = self.lines(restriction)
+        identified = reduce(Interval.hull, map(identified_set, lines), EMPTY)
+        found = (
+            self._fixed(restriction)
+            if self.chosen(restriction) == "flci"
+            else reduce(Interval.hull, map(self._inverted, lines), EMPTY)
+        )
+        return {
+            "restriction": str(restriction),
+            "method": self.chosen(restriction),
+            "conf_low": np.nan if found.empty else found.low,
+            "conf_high": np.nan if found.empty else found.high,
+            "identified_low": np.nan if identified.empty else identified.low,
+            "identified_high": np.nan if identified.empty else identified.high,
+            "excludes_zero": found.empty or not found.low <= 0 <= found.high,
+        }
+
+    def chosen(self, restriction: Restriction) -> str:
+        """Return the method that is used for a restriction."""
+        smooth = restriction.kind == "smoothness"
+        if self.method == "flci" and not smooth:
+            raise DesignError(
+                f"Fixed-length intervals are for smoothness alone, not where {restriction}. Use method='hybrid'."
+            )
+        return ("flci" if smooth else "hybrid") if self.method == "auto" else self.method
+
+    def lines(self, restriction: Restriction) -> list[Lines]:
+        """Return the dual lines of each polyhedron of a restriction."""
+        p = self.path
+        return [
+            dual_lines(polyhedron, p.values, p.covariance, p.weights, self.rays)
+            for polyhedron in restriction.polyhedra(p.n_pre, p.n_post)
+        ]
+
+    def holds(self, value: float, restriction: Restriction) -> bool:
+        """Return whether the confidence set under a restriction holds a value."""
+        if self.chosen(restriction) == "flci":
+            found = self._fixed(restriction)
+            return found.low <= value <= found.high
+        return any(self._accepted(value, lines) for lines in self.lines(restriction))
+
+    def _fixed(self, restriction: Restriction) -> Interval:
+        found = fixed_length(self.path.values, self.path.covariance, self.path.weights, restriction.bound, self.level)
+        return Interval(found.centre - found.half_length, found.centre + found.half_length)
+
+    def _inverted(self, lines: Lines) -> Interval:
+        return confidence_set(lines, self._size, self._cap(lines))
+
+    def _accepted(self, value: float, lines: Lines) -> bool:
+        at = np.array([value])
+        # The first stage only ever rejects more, and its critical value is the costly part.
+        return bool(accepts(at, lines, self._size)[0]) and bool(accepts(at, lines, self._size, self._cap(lines))[0])
+
+    @property
+    def _size(self) -> float:
+        alpha = 1 - self.level
+        first = 0.0 if self.method == "conditional" else _FIRST_STAGE * alpha
+        return (alpha - first) / (1 - first)
+
+    def _cap(self, lines: Lines) -> float:
+        return (
+            np.inf
+            if self.method == "conditional"
+            else least_favourable(lines, self.noise, _FIRST_STAGE * (1 - self.level))
+        )
+
+
+def _row_sentence(row: dict[Any, Any]) -> str:
+    if np.isnan(row["conf_low"]):
+        return f"If {row['restriction']}: no effect is compatible with the estimates before the event."
+    verdict = "which excludes zero" if row["excludes_zero"] else "which holds zero"
+    return f"If {row['restriction']}: {row['conf_low']:.4g} to {row['conf_high']:.4g}, {verdict} ({row['method']})."
