@@ -1,0 +1,567 @@
+"""Unit and period effects on chosen cells, and how every number that uses them depends on each unit.
+
+The unit effects (and unit trends) are eliminated analytically, so that only one system of the size of the periods is
+solved per region. One linear map serves both families: with Poisson counts the working weights are the fitted counts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy import sparse
+from scipy.linalg import cho_factor, cho_solve, eigh
+from scipy.sparse.csgraph import connected_components
+
+from crimepolicy.did.proportional_fitting import fit_margins
+from crimepolicy.errors import EstimationError
+
+__all__ = ["CellRegression", "Cells", "EffectsFit", "Family", "estimable", "fit_effects", "influence", "regress_cells"]
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.intp]]
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
+Family = Literal["gaussian", "poisson"]
+Rows = Ints | slice
+
+_COLLINEAR = 1e-9
+_STEPS = 60
+_TOLERANCE = 1e-10
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Weighted cells of a panel, gathered into terms: term k is the sum of weight over its cells.
+
+    Attributes
+    ----------
+    unit, period, term : int array (m,)
+        Positions; a cell may belong to several terms.
+    weight : float array (m,)
+    n_terms : int
+    """
+
+    unit: Ints
+    period: Ints
+    term: Ints
+    weight: Floats
+    n_terms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Projector:
+    """A weighted projection on unit and period effects (and covariates), factorised.
+
+    Attributes
+    ----------
+    weights : float array (N, T)
+        Zero outside the fitted cells.
+    rows : tuple of R row selections
+        The units of each region, which have their own period effects.
+    basis : tuple of float arrays (N, 1) or (N, T)
+        Unit functions (level, trend), orthonormal within unit under the weights; zero where they are not identified.
+    factors : tuple of R Cholesky factors (T, T)
+        Of the period systems that remain once the unit functions are eliminated.
+    null : tuple of R float arrays (T, d)
+        Directions of the period effects that the fitted cells do not determine.
+    covariates : float array (k, N, T)
+        Less their projection on the effects.
+    information : float array (k, k)
+        Cross products of the covariates under the weights.
+    """
+
+    weights: Floats
+    rows: tuple[Rows, ...]
+    basis: tuple[Floats, ...]
+    factors: tuple[Any, ...]
+    null: tuple[Floats, ...]
+    covariates: Floats
+    information: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class EffectsFit:
+    """Effects fitted on some cells and imputed in all.
+
+    Attributes
+    ----------
+    fitted : float array (N, T)
+        Expected untreated outcome; meaningful where `estimable`.
+    scores : float array (N, T)
+        Weighted residuals of the fitted cells, zero elsewhere.
+    slope : float array (N, T) or None
+        Derivative of `fitted` with respect to its linear predictor; None where it is one.
+    coefficients : float array (k,)
+        Of the covariates.
+    zero_units, zero_periods : bool arrays (N,), (N, T)
+        Poisson: fitted cells hold no count at all, so zero is imputed.
+    projector : Projector or None
+        None where no influence was asked for.
+    """
+
+    fitted: Floats
+    scores: Floats
+    slope: Floats | None
+    coefficients: Floats
+    zero_units: Bools
+    zero_periods: Bools
+    projector: Projector | None
+
+
+@dataclass(frozen=True, slots=True)
+class CellRegression:
+    """Coefficients of sparse regressors beside the effects.
+
+    Attributes
+    ----------
+    coefficients : float array (K,)
+        NaN where not identified.
+    influence : float array (N, K)
+        Influence of each unit; coefficient - truth is about its sum.
+    fit : EffectsFit
+        With the regressors in the linear predictor of the fitted cells.
+    """
+
+    coefficients: Floats
+    influence: Floats
+    fit: EffectsFit
+
+
+# -------------------------------------------------------------------- public functions of arrays
+
+
+def fit_effects(
+    Y: Floats,
+    sample: Bools,
+    *,
+    family: Family = "gaussian",
+    exposure: Floats | None = None,
+    weights: Floats | None = None,
+    region: Ints | None = None,
+    covariates: Sequence[Floats] = (),
+    unit_trends: bool = False,
+    factorise: bool = True,
+) -> EffectsFit:
+    """Fit unit and period effects on the cells of `sample` and impute every cell.
+
+    Parameters
+    ----------
+    Y : float array (N, T)
+        Outcomes, or counts; not read outside `sample`.
+    sample : bool array (N, T)
+        Cells to fit on.
+    family : {"gaussian", "poisson"}
+        Least squares, or Poisson likelihood with log link.
+    exposure : float array (N, T), optional
+        Expected counts are proportional to it; positive.
+    weights : float array (N, T), optional
+        Analysis weights.
+    region : int array (N,), optional
+        Codes 0..R-1; each region has its own period effects.
+    covariates : sequence of float arrays (N, T)
+    unit_trends : bool
+        Add a linear trend per unit (gaussian only).
+    factorise : bool
+        Keep what `influence` needs.
+
+    Returns
+    -------
+    EffectsFit
+
+    Examples
+    --------
+    >>> Y = np.array([[1.0, 2.0, 9.0], [2.0, 3.0, 4.0]])
+    >>> fit_effects(Y, np.array([[True, True, False], [True, True, True]])).fitted.round(6).tolist()
+    [[1.0, 2.0, 3.0], [2.0, 3.0, 4.0]]
+    """
+    stacked = np.stack(covariates) if len(covariates) else np.empty((0, *Y.shape))
+    used = np.where(sample, 1.0 if weights is None else weights, 0.0)
+    rows = _region_rows(region, len(Y))
+    if family == "gaussian":
+        return _fit_gaussian(np.where(sample, Y, 0.0), used, rows, stacked, unit_trends)
+    offset = np.ones_like(used) if exposure is None else exposure
+    return _fit_poisson(np.where(sample, Y, 0.0), used, offset, rows, stacked, factorise)
+
+
+def estimable(fit: EffectsFit, sample: Bools, unit: Ints, period: Ints) -> Bools:
+    """Return for each cell (m,) whether the fitted cells determine what is imputed there.
+
+    A cell with a Poisson factor of zero is determined: it is expected to hold no count.
+    """
+    fitted_unit, fitted_period = sample.any(axis=1)[unit], np.zeros(len(unit), dtype=bool)
+    projector = fit.projector
+    if projector is None:
+        raise EstimationError("This fit was made without factorise=True.")
+    code = _codes(projector.rows, len(sample))
+    linked = np.zeros(len(unit), dtype=bool)
+    for r, rows in enumerate(projector.rows):
+        here = code[unit] == r
+        fitted_period[here] = sample[rows].any(axis=0)[period[here]]
+        linked[here] = _linked(projector, r, unit[here], period[here])
+    zero = fit.zero_units[unit] | fit.zero_periods[unit, period]
+    return fitted_unit & fitted_period & (linked | zero)
+
+
+def influence(fit: EffectsFit, cells: Cells) -> Floats:
+    """Return the influence (N, K) of each unit on sums of imputed outcomes, one per term.
+
+    Parameters
+    ----------
+    fit : EffectsFit
+    cells : Cells
+        Term k is the sum over its cells of weight times imputed outcome.
+    """
+    slope = cells.weight if fit.slope is None else cells.weight * fit.slope[cells.unit, cells.period]
+    projector = _projector(fit)
+    solution = _solve_cells(projector, Cells(cells.unit, cells.period, cells.term, slope, cells.n_terms))
+    return _through(fit, solution)
+
+
+def regress_cells(
+    Y: Floats,
+    sample: Bools,
+    cells: Cells,
+    *,
+    family: Family = "gaussian",
+    exposure: Floats | None = None,
+    weights: Floats | None = None,
+    region: Ints | None = None,
+    covariates: Sequence[Floats] = (),
+    unit_trends: bool = False,
+) -> CellRegression:
+    """Regress outcomes on unit and period effects and on regressors that are zero in most cells.
+
+    Parameters
+    ----------
+    Y, sample, family, exposure, weights, region, covariates, unit_trends
+        As in `fit_effects`.
+    cells : Cells
+        Regressor k has the value weight in its cells. Cells outside `sample` are ignored.
+
+    Returns
+    -------
+    CellRegression
+
+    Raises
+    ------
+    EstimationError
+        Where the regressors are collinear, or Poisson has no finite maximum.
+    """
+    inside = sample[cells.unit, cells.period] & (cells.weight != 0)
+    design = sparse.csr_matrix(
+        (cells.weight[inside], (cells.unit[inside] * Y.shape[1] + cells.period[inside], cells.term[inside])),
+        shape=(Y.size, cells.n_terms),
+    )
+    if family == "poisson":
+        sample, design = _without_zero_terms(Y, sample, design)
+    shared = {
+        "family": family,
+        "weights": weights,
+        "region": region,
+        "covariates": covariates,
+        "unit_trends": unit_trends,
+    }
+    gamma = np.zeros(cells.n_terms)
+    fit = fit_effects(Y, sample, exposure=exposure, **shared)  # type: ignore[arg-type]
+    base = np.ones_like(Y) if exposure is None else exposure
+    for _ in range(_STEPS):
+        step, usable, inverse, solution = _profile_step(fit, design)
+        gamma = gamma + step
+        shift = (design @ gamma).reshape(Y.shape)
+        if family == "gaussian":
+            fit = fit_effects(Y - shift, sample, **shared)  # type: ignore[arg-type]
+            break
+        fit = fit_effects(Y, sample, exposure=base * np.exp(shift), **shared)  # type: ignore[arg-type]
+        if np.abs(step).max(initial=0.0) < _TOLERANCE:
+            break
+    else:
+        raise EstimationError("The Poisson regression did not converge: some regressor predicts zero counts perfectly.")
+    psi = _unit_sums(fit.scores, design) - _through(fit, solution)
+    return CellRegression(np.where(usable, gamma, np.nan), np.where(usable, psi @ inverse, np.nan), fit)
+
+
+# -------------------------------------------------------------------- fitting
+
+
+def _fit_gaussian(Y: Floats, used: Floats, rows: tuple[Rows, ...], X: Floats, unit_trends: bool) -> EffectsFit:
+    projector = _with_covariates(_factorise(used, rows, unit_trends), X)
+    fitted = _project(projector, used * Y)
+    beta = np.zeros(len(X))
+    if len(X):
+        residual = used * (Y - fitted)
+        beta = _solve_information(projector.information, np.tensordot(projector.covariates, residual, axes=2))
+        fitted = fitted + np.tensordot(beta, projector.covariates, axes=1)
+    nothing = np.zeros(Y.shape, dtype=bool)
+    return EffectsFit(fitted, used * (Y - fitted), None, beta, nothing[:, 0], nothing, projector)
+
+
+def _fit_poisson(
+    Y: Floats, used: Floats, exposure: Floats, rows: tuple[Rows, ...], X: Floats, factorise: bool
+) -> EffectsFit:
+    counts = used * Y
+    beta = np.zeros(len(X))
+    for _ in range(_STEPS):
+        scaled = exposure * np.exp(np.tensordot(beta, X, axes=1)) if len(X) else exposure
+        fitted = _balance_regions(counts, used, scaled, rows)
+        projector = _with_covariates(_factorise(used * fitted, rows, False), X) if factorise or len(X) else None
+        if projector is None or not len(X):
+            break
+        step = _solve_information(projector.information, np.tensordot(X, counts - used * fitted, axes=2))
+        if np.abs(step * X.std(axis=(1, 2))).max() < _TOLERANCE:
+            break
+        beta = beta + step
+    else:
+        raise EstimationError(
+            "The Poisson fit did not converge: a covariate predicts zero counts perfectly, or is constant within units."
+        )
+    zero_units = counts.sum(axis=1) == 0
+    zero_periods = np.zeros(Y.shape, dtype=bool)
+    for r in rows:
+        zero_periods[r] = counts[r].sum(axis=0) == 0
+    return EffectsFit(fitted, counts - used * fitted, fitted, beta, zero_units, zero_periods, projector)
+
+
+def _balance_regions(counts: Floats, used: Floats, exposure: Floats, rows: tuple[Rows, ...]) -> Floats:
+    fitted = np.empty_like(counts)
+    for r in rows:
+        margins = fit_margins(counts[r], (used * exposure)[r] if len(rows) == 1 else used[r] * exposure[r])
+        fitted[r] = exposure[r] * margins.unit[:, None] * margins.period
+    return fitted
+
+
+# -------------------------------------------------------------------- projecting
+
+
+def _region_rows(region: Ints | None, n: int) -> tuple[Rows, ...]:
+    if region is None or not region.any():
+        return (slice(0, n),)
+    return tuple(np.flatnonzero(region == r) for r in range(int(region.max()) + 1))
+
+
+def _codes(rows: tuple[Rows, ...], n: int) -> Ints:
+    code = np.zeros(n, dtype=np.intp)
+    for r, selected in enumerate(rows):
+        code[selected] = r
+    return code
+
+
+def _factorise(weights: Floats, rows: tuple[Rows, ...], unit_trends: bool) -> Projector:
+    basis = _unit_basis(weights, unit_trends)
+    factors, null = [], []
+    for r in rows:
+        w = weights[r]
+        system = np.diag(w.sum(axis=0))
+        for q in basis:
+            load = w * q[r]
+            system -= load.T @ load
+        directions = _undetermined(system, w, unit_trends)
+        scale = max(float(np.trace(system)) / len(system), np.finfo(float).tiny)
+        factors.append(cho_factor(system + scale * directions @ directions.T, overwrite_a=True, check_finite=False))
+        null.append(directions)
+    return Projector(weights, rows, basis, tuple(factors), tuple(null), np.empty((0, *weights.shape)), np.empty((0, 0)))
+
+
+def _unit_basis(weights: Floats, unit_trends: bool) -> tuple[Floats, ...]:
+    total = weights.sum(axis=1, keepdims=True)
+    seen = total > 0
+    level = np.where(seen, 1 / np.sqrt(np.where(seen, total, 1.0)), 0.0)
+    if not unit_trends:
+        return (level,)
+    time = np.arange(weights.shape[1], dtype=float)
+    centred = time - np.where(seen, (weights @ time)[:, None] / np.where(seen, total, 1.0), 0.0)
+    spread = (weights * centred**2).sum(axis=1, keepdims=True)
+    moving = spread > _COLLINEAR * total
+    return level, np.where(moving, centred / np.sqrt(np.where(moving, spread, 1.0)), 0.0)
+
+
+def _undetermined(system: Floats, weights: Floats, unit_trends: bool) -> Floats:
+    """Return an orthonormal basis (T, d) of the period directions that the cells do not determine."""
+    size = len(system)
+    if unit_trends:
+        values, vectors = eigh(system)
+        return np.asarray(vectors[:, values < _COLLINEAR * max(values[-1], np.finfo(float).tiny)])
+    if (weights > 0).all(axis=1).any():
+        return np.full((size, 1), 1 / np.sqrt(size))
+    count, label = connected_components(sparse.csr_matrix(system != 0), directed=False)
+    parts = (label[:, None] == np.arange(count)).astype(float)
+    return np.asarray(parts / np.sqrt(parts.sum(axis=0)))
+
+
+def _linked(projector: Projector, r: int, unit: Ints, period: Ints) -> Bools:
+    touched, place = np.unique(unit, return_inverse=True)
+    gap = projector.null[r][period]
+    for q in projector.basis:
+        own = q[touched]
+        value = q[unit, period if q.shape[1] > 1 else 0]
+        gap = gap - value[:, None] * ((projector.weights[touched] * own) @ projector.null[r])[place]
+        # A unit function without support in the fitted cells is not known at all.
+        gap[~own.any(axis=1)[place]] = 1.0
+    return np.asarray(np.abs(gap).max(axis=1, initial=0.0) < np.sqrt(_COLLINEAR))
+
+
+def _project(projector: Projector, right: Floats) -> Floats:
+    """Return the fitted effects (N, T) whose normal equations have the cell totals `right`."""
+    fitted = np.empty_like(right)
+    for rows, factor in zip(projector.rows, projector.factors, strict=True):
+        w, cells = projector.weights[rows], right[rows]
+        unit = [(q[rows], (cells * q[rows]).sum(axis=1)) for q in projector.basis]
+        loads = [w * q for q, _ in unit]
+        reduced = cells.sum(axis=0) - sum(load.T @ u for load, (_, u) in zip(loads, unit, strict=True))
+        period = cho_solve(factor, reduced, check_finite=False)
+        fitted[rows] = period + sum(q * (u - load @ period)[:, None] for load, (q, u) in zip(loads, unit, strict=True))
+    return fitted
+
+
+def _with_covariates(projector: Projector, X: Floats) -> Projector:
+    if not len(X):
+        return projector
+    residual = np.stack([x - _project(projector, projector.weights * x) for x in X])
+    information = np.tensordot(residual * projector.weights, residual, axes=([1, 2], [1, 2]))
+    return Projector(
+        projector.weights, projector.rows, projector.basis, projector.factors, projector.null, residual, information
+    )
+
+
+def _solve_information(information: Floats, right: Floats) -> Floats:
+    scale = np.sqrt(np.diag(information))
+    if not (scale > 0).all() or np.linalg.cond(information / np.outer(scale, scale)) > 1 / _COLLINEAR:
+        raise EstimationError(
+            "The covariates are collinear with each other or with the unit and period effects on the untreated cells. "
+            "Leave out covariates that are constant within units or common to all units."
+        )
+    return np.asarray(np.linalg.solve(information, right))
+
+
+# -------------------------------------------------------------------- the adjoint
+
+
+@dataclass(frozen=True, slots=True)
+class _Solution:
+    """Effects that solve the normal equations for K right-hand sides: period (R, T, K), unit per basis (N, K), covariate (k, K)."""
+
+    period: Floats
+    unit: tuple[Floats, ...]
+    covariate: Floats
+
+
+def _solve_cells(projector: Projector, cells: Cells) -> _Solution:
+    n, t = projector.weights.shape
+    k = cells.n_terms
+    by_unit = sparse.csr_matrix((cells.weight, (cells.unit, cells.term * t + cells.period)), shape=(n, k * t))
+    unit = tuple(_unit_side(q, cells, n) for q in projector.basis)
+    period = np.empty((len(projector.rows), t, k))
+    for r, (rows, factor) in enumerate(zip(projector.rows, projector.factors, strict=True)):
+        right = np.asarray(by_unit[rows].sum(axis=0)).reshape(k, t).T
+        for q, u in zip(projector.basis, unit, strict=True):
+            touched = np.flatnonzero(u[rows].any(axis=1))
+            load = (projector.weights[rows] * q[rows])[touched]
+            right = right - load.T @ u[rows][touched]
+        period[r] = cho_solve(factor, right, check_finite=False)
+    return _Solution(period, unit, _covariate_side(projector, cells))
+
+
+def _unit_side(q: Floats, cells: Cells, n: int) -> Floats:
+    value = q[cells.unit, cells.period if q.shape[1] > 1 else 0] * cells.weight
+    return np.asarray(sparse.coo_matrix((value, (cells.unit, cells.term)), shape=(n, cells.n_terms)).toarray())
+
+
+def _covariate_side(projector: Projector, cells: Cells) -> Floats:
+    if not len(projector.covariates):
+        return np.empty((0, cells.n_terms))
+    values = projector.covariates[:, cells.unit, cells.period] * cells.weight
+    totals = np.stack([np.bincount(cells.term, v, minlength=cells.n_terms) for v in values])
+    return _solve_information(projector.information, totals)
+
+
+def _through(fit: EffectsFit, solution: _Solution) -> Floats:
+    """Return the unit sums (N, K) of scores times the solved effects."""
+    projector = _projector(fit)
+    psi = np.empty((len(fit.scores), solution.period.shape[2]))
+    for r, rows in enumerate(projector.rows):
+        psi[rows] = fit.scores[rows] @ solution.period[r]
+    # The unit effects drop out: the scores of a unit sum to zero against its own functions.
+    if len(projector.covariates):
+        psi += np.einsum("knt,nt->nk", projector.covariates, fit.scores) @ solution.covariate
+    return psi
+
+
+def _profile_step(fit: EffectsFit, design: Any) -> tuple[Floats, Bools, Floats, _Solution]:
+    """Return the Newton step (K,), which terms are identified, the inverse information and the projected regressors."""
+    projector = _projector(fit)
+    t = fit.scores.shape[1]
+    weighted = sparse.diags_array(projector.weights.ravel()) @ design
+    coo = weighted.tocoo()
+    cells = Cells(coo.row // t, coo.row % t, coo.col.astype(np.intp), coo.data, design.shape[1])
+    solution = _solve_cells(projector, cells)
+    raw = np.asarray((design.T @ weighted).todense())
+    projected = np.stack(
+        [
+            np.bincount(cells.term, v, minlength=cells.n_terms)
+            for v in (cells.weight[:, None] * _at(projector, solution, cells)).T
+        ],
+        axis=1,
+    )
+    information = raw - projected
+    information = (information + information.T) / 2
+    usable = np.diag(information) > _COLLINEAR * np.maximum(np.diag(raw), np.finfo(float).tiny)
+    inverse = np.zeros_like(information)
+    inverse[np.ix_(usable, usable)] = _inverse(information[np.ix_(usable, usable)])
+    return inverse @ (design.T @ fit.scores.ravel()), usable, inverse, solution
+
+
+def _at(projector: Projector, solution: _Solution, cells: Cells) -> Floats:
+    """Return the solved effects (m, K) at some cells."""
+    code = _codes(projector.rows, len(projector.weights))
+    value = solution.period[code[cells.unit], cells.period]
+    touched, place = np.unique(cells.unit, return_inverse=True)
+    for q, u in zip(projector.basis, solution.unit, strict=True):
+        load = projector.weights[touched] * q[touched]
+        inner = np.empty((len(touched), cells.n_terms))
+        for r in range(len(projector.rows)):
+            here = code[touched] == r
+            inner[here] = load[here] @ solution.period[r]
+        own = q[cells.unit, cells.period if q.shape[1] > 1 else 0]
+        value = value + own[:, None] * (u[touched] - inner)[place]
+    if len(projector.covariates):
+        value = value + projector.covariates[:, cells.unit, cells.period].T @ solution.covariate
+    return value
+
+
+def _inverse(information: Floats) -> Floats:
+    scale = np.sqrt(np.diag(information))
+    correlation = information / np.outer(scale, scale)
+    if len(scale) and np.linalg.cond(correlation) > 1 / _COLLINEAR:
+        raise EstimationError(
+            "The regressors are collinear with each other or with the unit and period effects. Ask for fewer leads, so that "
+            "earlier periods remain as the reference, or leave out overlapping exposures."
+        )
+    return np.asarray(np.linalg.inv(correlation) / np.outer(scale, scale)) if len(scale) else information
+
+
+def _unit_sums(scores: Floats, design: Any) -> Floats:
+    n, t = scores.shape
+    coo = design.tocoo()
+    return np.asarray(
+        sparse.coo_matrix(
+            (coo.data * scores.ravel()[coo.row], (coo.row // t, coo.col)), shape=(n, design.shape[1])
+        ).toarray()
+    )
+
+
+def _without_zero_terms(Y: Floats, sample: Bools, design: Any) -> tuple[Bools, Any]:
+    """Leave out the cells of regressors without any count, whose coefficient is minus infinity."""
+    totals = abs(design).T @ np.where(sample, Y, 0.0).ravel()
+    empty = np.asarray(totals == 0)
+    if not empty.any():
+        return sample, design
+    lost = np.asarray(abs(design)[:, empty].sum(axis=1)).ravel() > 0
+    kept = sparse.diags_array((~lost).astype(float)) @ design
+    return sample & ~lost.reshape(sample.shape), kept.tocsr()
+
+
+def _projector(fit: EffectsFit) -> Projector:
+    if fit.projector is None:
+        raise EstimationError(
+            "This fit was made without factorise=True, so that nothing is known of its influence functions."
+        )
+    return fit.projector
