@@ -161,7 +161,7 @@ _analysis_bin = ""
 
 @nox.session(python=PYTHON, default=False)
 def environment(session: nox.Session) -> None:
-    """Install the environment that analyses, verify, data and site share."""
+    """Install the environment that analyses, verify, data, site and readme share."""
     global _analysis_bin  # noqa: PLW0603 - nox hands nothing from one session to the next
     _install(session, ["analyses"], [])
     _analysis_bin = session.bin
@@ -225,10 +225,12 @@ def site(session: nox.Session) -> None:
     session.log(f"open {ROOT / 'analyses' / 'site' / 'index.html'}")
 
 
-@nox.session(python=PYTHON, default=False)
+@nox.session(python=False, requires=["environment"], default=False)
 def readme(session: nox.Session) -> None:
-    """Write the generated sections of README.md; with `-- --check`, fail where they are out of date."""
-    session.run("python", "tools/readme.py", *session.posargs)
+    """Write the generated parts of README.md (`-- --check`: only compare; `-- --times`: with the last run times)."""
+    if "--times" in session.posargs:
+        _run(session, "pytask", "profile", "--export", "json")
+    _run(session, "python", "tools/readme.py", *session.posargs)
 
 
 @nox.session(python=PYTHON, default=False)
@@ -236,6 +238,7 @@ def docs(session: nox.Session) -> None:
     """Execute every example and build the documentation, warnings as errors."""
     _install(session, LOCKED_EXTRAS, ["docs", "test"])
     session.run("pytest", "-n", "2", "src", "tests/test_docs.py", env=ONE_THREAD)
+    session.run("python", "tools/reference.py")
     session.run("zensical", "build", "--clean", "--strict")
 
 
