@@ -1,0 +1,255 @@
+"""Averages of group-time effects: overall, by event time, by group, by calendar period."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from crimepolicy.errors import EstimationError, choose
+from crimepolicy.estimate import HEADLINE, Estimate, path_term
+from crimepolicy.panel import Panel
+
+__all__ = ["HEADLINES", "Averages", "CellAverages", "Kind", "average"]
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.intp]]
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
+Kind = Literal["simple", "event", "group", "calendar"]
+
+HEADLINES = {
+    "simple": "average over treated cells",
+    "event": "average over event times from 0 on",
+    "group": "average over groups of each group's average",
+    "calendar": "average over calendar periods of each period's average",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Averages:
+    """Averages of cells: headline, path with its labels, and the influence (n, 1 + p) of all."""
+
+    value: float
+    labels: list[Any]
+    values: Floats
+    influence: Floats
+    cells: list[int]
+
+
+@dataclass(frozen=True, eq=False)
+class CellAverages:
+    """What it takes to average the cells of an estimate; calling it returns the averaged estimate.
+
+    Attributes
+    ----------
+    group, time : int array (c,)
+        Positions of first treated period and period of each cell.
+    effect : float array (c,)
+    influence : float array (c, n)
+        By unit; zero for reference cells.
+    cohort : float array (n,)
+        Position of the first treated period of each unit.
+    weights : float array (n,)
+        Weight of each unit in its cohort's share.
+    periods : pandas.Index (T,)
+    estimand : str
+        What one cell estimates, in words.
+    estimated_shares : bool
+        Whether cohort shares are estimates, with an influence of their own, or taken as given.
+    """
+
+    group: Ints
+    time: Ints
+    effect: Floats
+    influence: Floats
+    cohort: Floats
+    weights: Floats
+    periods: pd.Index
+    estimand: str
+    estimated_shares: bool = True
+
+    def __call__(
+        self,
+        estimate: Estimate,
+        kind: Kind,
+        *,
+        first: int | None = None,
+        last: int | None = None,
+        balance: int | None = None,
+        cumulative: bool = False,
+    ) -> Estimate:
+        """Return the estimate averaged over cells.
+
+        Parameters
+        ----------
+        estimate : Estimate
+            Gives its names, clusters and factor.
+        kind : {"simple", "event", "group", "calendar"}
+            ``"simple"`` has no path. The headline of ``"event"`` averages event times from 0 on.
+        first, last : int, optional
+            Event times to keep. `last` also limits the other kinds; `first` concerns ``"event"`` only.
+        balance : int, optional
+            Keep the groups that are seen at this event time, up to this event time, so that the same groups make every point (``"event"`` only).
+        cumulative : bool
+            Sum the path from event time 0 on (``"event"`` only); the headline is then the last sum.
+
+        Returns
+        -------
+        Estimate
+        """
+        choose("kind", kind, Kind)
+        if kind != "event" and (balance is not None or cumulative or first is not None):
+            raise EstimationError(f"first, balance and cumulative concern aggregate('event'), not aggregate({kind!r}).")
+        options: dict[str, Any] = {"first": first, "last": last, "balance": balance, "cumulative": cumulative}
+        return _packed(self, estimate, kind, options, average(self, kind, **options))
+
+
+def average(
+    cells: CellAverages,
+    kind: Kind,
+    *,
+    first: int | None = None,
+    last: int | None = None,
+    balance: int | None = None,
+    cumulative: bool = False,
+) -> Averages:
+    """Return averages of cells and their influence; options as in `CellAverages`."""
+    event = cells.time - cells.group
+    after = event >= 0 if last is None else (event >= 0) & (event <= last)
+    if not after.any():
+        raise EstimationError("No treated cell is left to average. Widen the window of event times.")
+    shares = _shares(cells)
+    if kind == "simple":
+        value, influence = _weighted(cells, after, shares)
+        return Averages(value, [], np.zeros(0), influence[:, None], [])
+    if kind == "group":
+        return _by_group(cells, after, shares)
+    if kind == "calendar":
+        return _equal(*_each(cells, after, cells.time, shares), cells.periods)
+    kept = np.ones(len(event), dtype=bool) if balance is None else _balanced(cells, event, balance)
+    kept &= (event >= (-np.inf if first is None else first)) & (event <= (np.inf if last is None else last))
+    labels, values, influence, counts = _each(cells, kept, event, shares)
+    return _cumulated(labels, values, influence, counts) if cumulative else _equal(labels, values, influence, counts)
+
+
+def _balanced(cells: CellAverages, event: Ints, balance: int) -> Bools:
+    final = cells.time.max()
+    return (final - cells.group >= balance) & (event <= balance) & (event >= balance - final + cells.time.min())
+
+
+def _shares(cells: CellAverages) -> Floats:
+    totals = np.bincount(
+        cells.cohort[np.isfinite(cells.cohort)].astype(int),
+        cells.weights[np.isfinite(cells.cohort)],
+        len(cells.periods),
+    )
+    return np.asarray(totals[cells.group])
+
+
+def _weighted(cells: CellAverages, kept: Bools, shares: Floats) -> tuple[float, Floats]:
+    """Return the average of kept cells by cohort share, and its influence (n,)."""
+    total = shares[kept].sum()
+    value = float(shares[kept] @ cells.effect[kept] / total)
+    influence = (shares[kept] / total) @ cells.influence[kept]
+    if cells.estimated_shares:
+        pull = np.bincount(cells.group[kept], cells.effect[kept] - value, len(cells.periods)) / total
+        influence = influence + _by_cohort(cells, pull)
+    return value, influence
+
+
+def _by_cohort(cells: CellAverages, pull: Floats) -> Floats:
+    """Return the weight of each unit (n,) times the pull (T,) of its cohort."""
+    known = np.isfinite(cells.cohort)
+    spread = np.zeros(len(known))
+    spread[known] = cells.weights[known] * pull[cells.cohort[known].astype(int)]
+    return spread
+
+
+def _each(cells: CellAverages, kept: Bools, by: Ints, shares: Floats) -> tuple[list[int], Floats, Floats, list[int]]:
+    labels = np.unique(by[kept])
+    parts = [_weighted(cells, kept & (by == label), shares) for label in labels]
+    counts = [int((kept & (by == label)).sum()) for label in labels]
+    return (
+        [int(label) for label in labels],
+        np.array([value for value, _ in parts]),
+        np.column_stack([part for _, part in parts]),
+        counts,
+    )
+
+
+def _equal(
+    labels: list[int], values: Floats, influence: Floats, counts: list[int], periods: pd.Index | None = None
+) -> Averages:
+    """Average the path with equal weights: event times from 0 on, or all calendar periods."""
+    after = np.array([periods is not None or label >= 0 for label in labels])
+    if not after.any():
+        raise EstimationError("No treated cell is left to average. Widen the window of event times.")
+    named = labels if periods is None else list(periods[labels])
+    headline = influence[:, after].mean(axis=1)
+    return Averages(float(values[after].mean()), named, values, np.column_stack([headline, influence]), counts)
+
+
+def _cumulated(labels: list[int], values: Floats, influence: Floats, counts: list[int]) -> Averages:
+    after = np.array([label >= 0 for label in labels])
+    sums, spread = values[after].cumsum(), influence[:, after].cumsum(axis=1)
+    kept = [label for label in labels if label >= 0]
+    return Averages(float(sums[-1]), kept, sums, np.column_stack([spread[:, -1], spread]), counts[-len(kept) :])
+
+
+def _by_group(cells: CellAverages, after: Bools, shares: Floats) -> Averages:
+    groups = np.unique(cells.group[after])
+    members = [after & (cells.group == g) for g in groups]
+    values = np.array([cells.effect[member].mean() for member in members])
+    influence = np.column_stack([cells.influence[member].mean(axis=0) for member in members])
+    weight = np.array([shares[member][0] for member in members])
+    weight, total = weight / weight.sum(), weight.sum()
+    value = float(weight @ values)
+    headline = influence @ weight
+    if cells.estimated_shares:
+        headline = headline + _by_cohort(cells, np.bincount(groups, values - value, len(cells.periods)) / total)
+    counts = [int(member.sum()) for member in members]
+    return Averages(value, list(cells.periods[groups]), values, np.column_stack([headline, influence]), counts)
+
+
+def _packed(
+    cells: CellAverages, estimate: Estimate, kind: Kind, options: dict[str, Any], averages: Averages
+) -> Estimate:
+    name = {"event": "event_time"}.get(kind, kind)
+    terms = [HEADLINE, *(path_term(name, label) for label in averages.labels)]
+    psi = pd.DataFrame(averages.influence, index=estimate.psi.index, columns=terms)  # type: ignore[union-attr]
+    # A reference point is zero by construction: no influence, hence no standard error.
+    psi = psi.loc[:, averages.influence.any(axis=0)]
+    path = (
+        pd.DataFrame(
+            {"estimate": averages.values, "n_cells": averages.cells}, index=pd.Index(averages.labels, name=name)
+        )
+        if terms[1:]
+        else None
+    )
+    headline = "sum over event times from 0 on" if options["cumulative"] else HEADLINES[kind]
+    return Estimate.from_psi(
+        value=averages.value,
+        psi=psi,
+        panel=estimate.panel,  # type: ignore[arg-type]
+        path=path,
+        clusters=estimate.clusters,
+        factor=estimate.factor,
+        correction=estimate.correction,
+        df=estimate.df,
+        estimand=f"{cells.estimand}, {headline}",
+        method=estimate.method,
+        citation=estimate.citation,
+        options={**estimate.options, "aggregate": kind, **options},
+        scale=estimate.scale,
+        n_units=estimate.n_units,
+        n_treated=estimate.n_treated,
+        checks=estimate.checks,
+        fit=None if estimate.fit is None else partial(_again, fit=estimate.fit, kind=kind, options=options),
+        aggregator=cells,
+    )
+
+
+def _again(panel: Panel, fit: Callable[[Panel], Estimate], kind: Kind, options: dict[str, Any]) -> Estimate:
+    return fit(panel).aggregate(kind, **options)

@@ -1,0 +1,444 @@
+"""Group-time average treatment effects (Callaway and Sant'Anna)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from crimepolicy.diagnostics.pretrends import joint_test
+from crimepolicy.did.aggregation import HEADLINES, CellAverages, average
+from crimepolicy.did.two_by_two import Contrast, Method, contrast_changes
+from crimepolicy.did.two_by_two_levels import contrast_levels
+from crimepolicy.errors import DesignError, choose, offenders, suggest
+from crimepolicy.estimate import HEADLINE, Estimate, path_term
+from crimepolicy.panel import Panel
+from crimepolicy.panel_checks import Check
+
+__all__ = ["Base", "Control", "Unbalanced", "group_time_effects"]
+
+Control = Literal["never", "not_yet"]
+Base = Literal["varying", "universal"]
+Unbalanced = Literal["pairs", "levels"]
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
+Ints = np.ndarray[Any, np.dtype[np.intp]]
+
+_CITATION = "Callaway and Sant'Anna (2021), Journal of Econometrics 225(2); Sant'Anna and Zhao (2020), Journal of Econometrics 219(1)"
+# Beyond this the joint test of the leads says more about the covariance estimate than about trends.
+_LEADS = 60
+
+
+def group_time_effects(
+    panel: Panel,
+    *,
+    control: Control = "never",
+    method: Method = "reg",
+    base: Base = "varying",
+    anticipation: int = 0,
+    covariates: Sequence[str] = (),
+    unbalanced: Unbalanced = "pairs",
+) -> Estimate:
+    """Estimate the average effect on each group in each period and average the treated cells.
+
+    The estimand of a cell is the average effect in period t on the units first treated in g; the headline averages all
+    treated cells, weighted by group size. `aggregate` gives event, group and calendar averages.
+
+    Parameters
+    ----------
+    panel : Panel
+        Treatment must stay on. Weights and covariates are read in the earlier period of each comparison.
+    control : {"never", "not_yet"}
+        Compare with units that are never treated, or with all that are not treated yet.
+    method : {"reg", "ipw", "dr"}
+        Outcome regression, inverse probability weights or both (doubly robust); the same without covariates.
+    base : {"varying", "universal"}
+        Leads compare each period with the one before, or all with the last period before treatment.
+    anticipation : int
+        Periods before treatment in which it may already have an effect.
+    covariates : sequence of str
+        Names of panel covariates on which trends are parallel.
+    unbalanced : {"pairs", "levels"}
+        In an unbalanced panel: changes of units observed in both periods, or differences of group means in levels, for which
+        it must not matter who is observed when (also for repeated cross sections).
+
+    Returns
+    -------
+    Estimate
+        `cells` by group and time, with influence functions ``cell[g, t]``.
+
+    Raises
+    ------
+    DesignError
+        Where nobody is treated, no control is left, treatment switches off, or a name is unknown.
+
+    Assumptions
+    -----------
+    Parallel trends between each group and its controls (given covariates), no anticipation beyond `anticipation`, and, with
+    covariates, overlap.
+
+    References
+    ----------
+    Callaway and Sant'Anna (2021), Journal of Econometrics 225(2); Sant'Anna and Zhao (2020), Journal of Econometrics 219(1).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from crimepolicy.panel import Panel
+    >>> rows = pd.DataFrame(
+    ...     {"city": list("aabbcc"), "year": [1, 2] * 3, "deaths": [3, 4, 5, 9, 7, 7], "truce": [0, 1, 0, 0, 0, 0]}
+    ... )
+    >>> effect = group_time_effects(Panel.from_frame(rows, unit="city", time="year", outcome="deaths", treated="truce"))
+    >>> round(effect.value, 2)
+    -1.0
+    """
+    choose("control", control, Control)
+    choose("method", method, Method)
+    choose("base", base, Base)
+    choose("unbalanced", unbalanced, Unbalanced)
+    options: dict[str, Any] = {
+        "control": control, "method": method, "base": base, "anticipation": anticipation, "covariates": tuple(covariates), "unbalanced": unbalanced
+    }  # fmt: skip
+    data = _data(panel, control, anticipation, tuple(covariates))
+    table = _table(data.cohort, panel.n_periods, control, base, anticipation)
+    effects = _effects(data, table, method, unbalanced)
+    return _packed(panel, data, *_identified(table, effects), options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """The sample: outcome (N, T) with NaN, weights (N, T), covariates (N, T, k) or None, cohort (N,), kept rows."""
+
+    outcome: Floats
+    weights: Floats
+    covariates: Floats | None
+    cohort: Floats
+    rows: Ints
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """The cells: group, time, base period (positions) and the cohort from which controls start, all (c,)."""
+
+    group: Ints
+    time: Ints
+    base: Ints
+    after: Floats
+
+    def part(self, kept: Any) -> "_Table":
+        return _Table(self.group[kept], self.time[kept], self.base[kept], self.after[kept])
+
+
+@dataclass(frozen=True, slots=True)
+class _Effects:
+    """Effects (c,), influence (c, n), units used on each side (c,), and controls trimmed."""
+
+    effect: Floats
+    influence: Floats
+    n_treated: Ints
+    n_control: Ints
+    n_trimmed: int = 0
+
+
+# ---------------------------------------------------------------- sample and cells
+
+
+def _data(panel: Panel, control: Control, anticipation: int, covariates: tuple[str, ...]) -> _Data:
+    unknown = [name for name in covariates if name not in panel.X]
+    if unknown:
+        raise DesignError(f"No such covariate: {offenders(unknown)}.{suggest(unknown[0], list(panel.X))}")
+    if anticipation < 0:
+        raise DesignError(f"anticipation={anticipation!r} should be a number of periods: 0, 1, 2, ...")
+    cohort = panel.G
+    early = cohort <= anticipation
+    if not np.isfinite(cohort[~early]).any():
+        raise DesignError(
+            "Nobody is treated after a period without treatment, so there is no change to compare. Lay a treatment on the panel with panel.treat(units, at=...)."
+        )
+    if control == "never" and not np.isinf(cohort).any():
+        raise DesignError(
+            "No unit is never treated, so control='never' has nothing to compare with. Use control='not_yet'."
+        )
+    rows = np.flatnonzero(~early)
+    weights = np.ones(panel.Y.shape) if panel.weights is None else np.nan_to_num(panel.weights)
+    if (weights < 0).any():
+        raise DesignError("Weights cannot be negative. Correct the column given as weights=.")
+    values = np.stack([panel.X[name][rows] for name in covariates], axis=-1) if covariates else None
+    outcome = panel.Y[rows] if values is None else np.where(np.isnan(values).any(axis=-1), np.nan, panel.Y[rows])
+    outcome = np.where(weights[rows] > 0, outcome, np.nan) if panel.weights is not None else outcome
+    checks = (
+        _count(
+            "always_treated",
+            int(early.sum()),
+            f"units are treated from the first period on (or within {anticipation} periods of it) and are left out: {offenders(panel.units[early])}",
+        ),
+        _count(
+            "unobserved_cells",
+            int(np.isnan(outcome).sum()),
+            "cells have no outcome, covariate or weight and are left out of the comparisons that need them",
+        ),
+    )
+    return _Data(outcome, weights[rows], values, cohort[rows], rows, checks)
+
+
+def _table(cohort: Floats, n_periods: int, control: Control, base: Base, anticipation: int) -> _Table:
+    groups = np.unique(cohort[np.isfinite(cohort)]).astype(int)
+    times = np.arange(0 if base == "universal" else 1, n_periods)
+    group, time = np.repeat(groups, len(times)), np.tile(times, len(groups))
+    before = group - 1 - anticipation
+    start = before if base == "universal" else np.where(time >= group, before, time - 1)
+    # Controls are first treated after this position: beyond the panel for never-treated units only.
+    after = np.full(len(group), 2.0 * n_periods) if control == "never" else np.maximum(time, start) + anticipation + 0.5
+    return _Table(group, time, start, after)
+
+
+def _identified(table: _Table, effects: _Effects) -> tuple[_Table, _Effects, tuple[Check, ...]]:
+    """Keep the cells that could be estimated, of groups with at least one treated cell among them."""
+    known = ~np.isnan(effects.effect)
+    treated = known & (table.time >= table.group)
+    if not treated.any():
+        raise DesignError(
+            "No treated cell has a control left. Use control='not_yet', shorten anticipation, or add units that are treated later or never."
+        )
+    kept = known & np.isin(table.group, table.group[treated])
+    lost = np.setdiff1d(table.group, table.group[treated])
+    checks = (
+        _count(
+            "cells_left_out",
+            int((~kept).sum()),
+            "group-time cells have no control (or no observed unit, or no overlap in the covariates) and are left out",
+        ),
+        _count("groups_left_out", len(lost), "groups have no treated cell with a control and serve as controls only"),
+        _count(
+            "controls_trimmed",
+            effects.n_trimmed,
+            "controls (over all cells) are left out because their propensity is almost one",
+        ),
+    )
+    part = _Effects(
+        effects.effect[kept],
+        effects.influence if kept.all() else effects.influence[kept],
+        effects.n_treated[kept],
+        effects.n_control[kept],
+    )
+    return table.part(kept), part, checks
+
+
+def _count(name: str, count: int, text: str) -> Check:
+    return Check(name, None if count else True, count, f"{count:,} {text}.")
+
+
+# ---------------------------------------------------------------- effects
+
+
+def _effects(data: _Data, table: _Table, method: Method, unbalanced: Unbalanced) -> _Effects:
+    balanced = not np.isnan(data.outcome).any()
+    if unbalanced == "levels" and not balanced:
+        return _one_by_one(data, table, method)
+    return _by_means(data, table, balanced) if data.covariates is None else _by_design(data, table, method, balanced)
+
+
+def _by_means(data: _Data, table: _Table, balanced: bool) -> _Effects:
+    """Compare mean changes, all periods of a group at once."""
+    size = len(table.group)
+    influence = np.zeros((size, len(data.cohort)))
+    effect, treated, controls = np.zeros(size), np.zeros(size, dtype=int), np.zeros(size, dtype=int)
+    outcome, weights = np.ascontiguousarray(data.outcome.T), np.ascontiguousarray(data.weights.T)
+    for group in np.unique(table.group):
+        cells = np.flatnonzero(table.group == group)
+        part = table.part(cells)
+        own, others = (
+            np.flatnonzero(data.cohort == group),
+            np.flatnonzero((data.cohort > part.after.min()) & (data.cohort != group)),
+        )
+        same = part.after.min() == part.after.max()
+        allowed = None if same else data.cohort[others] > part.after[:, None]
+        for rows, sign, mask, used in ((own, 1.0, None, treated), (others, -1.0, allowed, controls)):
+            mean, spread, used[cells] = _mean_changes(outcome[:, rows], weights[:, rows], part, mask, balanced)
+            effect[cells] += sign * mean
+            influence[cells[:, None], rows] = sign * spread
+    return _Effects(effect, influence, treated, controls)
+
+
+def _mean_changes(
+    outcome: Floats, weights: Floats, part: _Table, mask: Bools | None, balanced: bool
+) -> tuple[Floats, Floats, Ints]:
+    """Return mean changes (m,), their influence (m, n) and the number of units behind each."""
+    changes = outcome[part.time] - outcome[part.base]
+    weight = weights[:1] if (weights == weights[:1]).all() else weights[np.minimum(part.time, part.base)]
+    if not balanced:
+        seen = ~np.isnan(changes)
+        mask = seen if mask is None else mask & seen
+        changes = np.where(seen, changes, 0.0)
+    weight = weight if mask is None else weight * mask
+    total = weight.sum(axis=1, keepdims=True)
+    weight = np.divide(weight, total, out=np.zeros_like(weight), where=total > 0)
+    mean = np.einsum("mn,mn->m", np.broadcast_to(weight, changes.shape), changes)
+    mean[np.broadcast_to(total[:, 0] <= 0, mean.shape)] = np.nan
+    used = np.full(len(mean), outcome.shape[1]) if mask is None else mask.sum(axis=1)
+    return mean, weight * (changes - mean[:, None]), used
+
+
+def _by_design(data: _Data, table: _Table, method: Method, balanced: bool) -> _Effects:
+    """Compare changes given covariates, one fit for all cells with the same units, covariates and weights."""
+    result = _empty(len(table.group), len(data.cohort))
+    trimmed = 0
+    for cells, rows, early in _designs(data, table, balanced):
+        part = table.part(cells)
+        changes = data.outcome[rows[:, None], part.time] - data.outcome[rows[:, None], part.base]
+        treated = data.cohort[rows] == part.group[0]
+        found = _contrast(changes, treated, data.covariates[rows, early], data.weights[rows, early], method)  # type: ignore[index]
+        if found is not None:
+            result.effect[cells], result.n_treated[cells], result.n_control[cells] = (
+                found.effect,
+                treated.sum(),
+                (~treated).sum(),
+            )
+            result.influence[cells[:, None], rows] = found.influence.T
+            trimmed += found.n_trimmed * len(cells)
+    return _Effects(result.effect, result.influence, result.n_treated, result.n_control, trimmed)
+
+
+def _contrast(changes: Floats, treated: Bools, covariates: Floats, weights: Floats, method: Method) -> Contrast | None:
+    if treated.all() or not treated.any():
+        return None
+    return contrast_changes(changes, treated, _with_constant(covariates), weights, method)
+
+
+def _designs(data: _Data, table: _Table, balanced: bool) -> Iterator[tuple[Ints, Ints, int]]:
+    """Yield sets of cells that share units, covariates and weights: cells, rows, period of covariates and weights."""
+    values: Floats = np.concatenate([data.covariates, data.weights[..., None]], axis=-1)
+    constant = bool((values == values[:, :1]).all())
+    early = np.zeros(len(table.time), dtype=int) if constant else np.minimum(table.time, table.base)
+    # Two thresholds with no cohort between them leave the same controls.
+    threshold = np.searchsorted(np.unique(data.cohort), table.after)
+    keys: dict[tuple[Any, ...], list[int]] = {}
+    for cell, key in enumerate(zip(table.group.tolist(), early.tolist(), threshold.tolist(), strict=True)):
+        seen = b"" if balanced else _seen(data, table, cell).tobytes()
+        keys.setdefault((*key, seen), []).append(cell)
+    for (group, period, _, _), cells in keys.items():
+        used = (data.cohort == group) | (data.cohort > table.after[cells[0]])
+        yield np.asarray(cells), np.flatnonzero(used if balanced else used & _seen(data, table, cells[0])), period
+
+
+def _seen(data: _Data, table: _Table, cell: int) -> Bools:
+    change = data.outcome[:, table.time[cell]] - data.outcome[:, table.base[cell]]
+    return ~np.isnan(change)
+
+
+def _one_by_one(data: _Data, table: _Table, method: Method) -> _Effects:
+    """Compare group means in levels, cell by cell, with whoever is observed in either period."""
+    result = _empty(len(table.group), len(data.cohort))
+    trimmed = 0
+    for cell, (group, time, base, after) in enumerate(
+        zip(table.group, table.time, table.base, table.after, strict=True)
+    ):
+        if time == base:
+            result.effect[cell] = 0.0
+            continue
+        member = (data.cohort == group) | (data.cohort > after)
+        rows = np.concatenate([np.flatnonzero(member & ~np.isnan(data.outcome[:, period])) for period in (base, time)])
+        later = np.arange(len(rows)) >= int((member & ~np.isnan(data.outcome[:, base])).sum())
+        period, treated = np.where(later, time, base), data.cohort[rows] == group
+        covariates = np.ones((len(rows), 0)) if data.covariates is None else data.covariates[rows, period]
+        found = contrast_levels(
+            data.outcome[rows, period], later, treated, _with_constant(covariates), data.weights[rows, period], method
+        )
+        if found is not None:
+            result.effect[cell], result.n_treated[cell], result.n_control[cell] = (
+                found.effect[0],
+                (treated & later).sum(),
+                (~treated & later).sum(),
+            )
+            np.add.at(result.influence[cell], rows, found.influence[:, 0])
+            trimmed += found.n_trimmed
+    return _Effects(result.effect, result.influence, result.n_treated, result.n_control, trimmed)
+
+
+def _empty(size: int, n: int) -> _Effects:
+    return _Effects(np.full(size, np.nan), np.zeros((size, n)), np.zeros(size, dtype=int), np.zeros(size, dtype=int))
+
+
+def _with_constant(covariates: Floats) -> Floats:
+    return np.column_stack([np.ones(len(covariates)), covariates])
+
+
+# ---------------------------------------------------------------- packing
+
+
+def _packed(
+    panel: Panel, data: _Data, table: _Table, effects: _Effects, found: tuple[Check, ...], options: dict[str, Any]
+) -> Estimate:
+    estimand = f"average effect on the treated on {panel.outcome}"
+    share = (
+        data.weights[:, 0]
+        if not np.isnan(data.outcome).any()
+        else np.where(np.isnan(data.outcome), 0.0, data.weights).sum(axis=1)
+        / np.maximum((~np.isnan(data.outcome)).sum(axis=1), 1)
+    )
+    aggregator = CellAverages(
+        table.group, table.time, effects.effect, effects.influence, data.cohort, share, panel.periods, estimand
+    )
+    simple = average(aggregator, "simple")
+    cells = _cells(panel, table, effects)
+    names = [path_term("cell", f"{g}, {t}") for g, t in zip(cells["group"], cells["time"], strict=True)]
+    reference = ~effects.influence.any(axis=1)
+    psi = pd.DataFrame(
+        np.vstack([simple.influence.T, effects.influence]).T, index=panel.units[data.rows], columns=[HEADLINE, *names]
+    )
+    estimate = Estimate.from_psi(
+        value=simple.value,
+        psi=psi.loc[:, np.append(True, ~reference)] if reference.any() else psi,
+        panel=panel,
+        cells=cells,
+        estimand=f"{estimand}, {HEADLINES['simple']}",
+        method=f"group-time effects ({options['method']}, {options['control']} treated controls)".replace(
+            "not_yet", "not yet"
+        ),
+        citation=_CITATION,
+        options=options,
+        n_units=len(data.rows),
+        n_treated=int(np.isfinite(data.cohort).sum()),
+        checks=(*panel.checks, *data.checks, *found),
+        fit=partial(group_time_effects, **options),
+        aggregator=aggregator,
+    )
+    return estimate.replace(checks=(*estimate.checks, _leads(estimate)))
+
+
+def _cells(panel: Panel, table: _Table, effects: _Effects) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "group": panel.periods[table.group],
+            "time": panel.periods[table.time],
+            "event_time": table.time - table.group,
+            "estimate": effects.effect,
+            "n_treated": effects.n_treated,
+            "n_control": effects.n_control,
+        }
+    )
+
+
+def _leads(estimate: Estimate) -> Check:
+    """Test jointly that all effects before treatment are zero."""
+    cells: pd.DataFrame = estimate.cells  # type: ignore[assignment]
+    before = (cells["event_time"] < 0) & cells["std_error"].notna()
+    terms = [path_term("cell", f"{g}, {t}") for g, t in zip(cells["group"][before], cells["time"][before], strict=True)]
+    if not 0 < len(terms) <= min(_LEADS, estimate.n_units // 2):
+        return Check(
+            "pretrend",
+            None,
+            None,
+            f"{len(terms)} effects before treatment are too {'many' if terms else 'few'} for a joint test; see pretrend_test of aggregate('event').",
+        )
+    found = joint_test(estimate, terms)
+    return Check(
+        "pretrend",
+        found.p_value > 0.05,
+        found.p_value,
+        f"Joint test that the {found.df} effects before treatment are zero: chi2 = {found.statistic:.2f}, p = {found.p_value:.3f}.",
+    )
