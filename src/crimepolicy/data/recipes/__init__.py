@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import polars as pl
 
-from crimepolicy.data.recipes import brazil, colombia, mexico
+from crimepolicy.data.recipes import brazil, colombia, mexico, regional
 
 __all__ = ["recipes"]
 
 
 def recipes() -> dict[str, Callable[[], pl.LazyFrame]]:
     """Return the maker of every processed table by its name."""
-    return {**mexico.RECIPES, **brazil.RECIPES, **colombia.RECIPES}
+    return {**mexico.RECIPES, **brazil.RECIPES, **colombia.RECIPES, **regional.RECIPES}
