@@ -1,5 +1,7 @@
 """Cluster-robust standard errors with the small-sample correction named."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -13,6 +15,7 @@ from crimepolicy.inference.few_clusters import few_treated_clusters
 from crimepolicy.inference.influence import Labels, influence, labels_of, panel_of, with_errors
 from crimepolicy.inference.kernel import combine
 from crimepolicy.inference.regression import regression
+from crimepolicy.panel import Panel
 
 __all__ = ["Correction", "cluster"]
 
@@ -88,7 +91,20 @@ def cluster(
     else:
         result = _sandwich(estimate, by, correction)
     companions = {name: cluster(other, by, correction=correction) for name, other in estimate.companions.items()}
-    return result.replace(companions=companions, checks=_with_few(result, by))
+    again = None if estimate.fit is None else partial(_again, estimate.fit, _by_unit(estimate, by), correction)
+    return result.replace(companions=companions, checks=_with_few(result, by), fit=again)
+
+
+def _again(fit: Callable[[Panel], Estimate], by: Labels | None, correction: Correction, panel: Panel) -> Estimate:
+    return cluster(fit(panel), by, correction=correction)
+
+
+def _by_unit(estimate: Estimate, by: Labels | None) -> Labels | None:
+    """Labels by position mean nothing on another panel; labels by unit do."""
+    if by is None or isinstance(by, (str, Mapping, pd.Series)):
+        return by
+    index = influence(estimate).index if estimate.panel is None else estimate.panel.units
+    return pd.Series(labels_of(estimate, by, index), index=index)
 
 
 def _sandwich(estimate: Estimate, by: Labels | None, correction: Correction) -> Estimate:

@@ -91,7 +91,11 @@ def with_errors(estimate: Estimate, spread: pd.Series, **changes: Any) -> Estima
 
 def _own_labels(estimate: Estimate, rows: pd.Index) -> Array:
     if estimate.psi is not None and estimate.clusters is not None:
-        return pd.Series(estimate.clusters, index=estimate.psi.index).reindex(rows).to_numpy()
+        own = pd.Series(estimate.clusters, index=estimate.psi.index)
+        if estimate.panel is not None:
+            # Units outside the sample have no influence, and the label that the panel gives them.
+            own = own.combine_first(pd.Series(estimate.panel.clusters, index=estimate.panel.units))
+        return own.reindex(rows).to_numpy()
     if estimate.panel is not None:
         return estimate.panel.clusters[estimate.panel.units.get_indexer(rows)]
     return rows.to_numpy()
