@@ -170,7 +170,7 @@ class Estimate:
         """
         labels = panel.clusters[panel.units.get_indexer(psi.index)] if clusters is None else clusters
         sums = cluster_sums(psi.to_numpy(), labels)
-        spread = pd.Series(np.sqrt(factor * (sums**2).sum(axis=0)), index=psi.columns)
+        spread = pd.Series(np.sqrt(factor * np.einsum("nk,nk->k", sums, sums)), index=psi.columns)
         if len(sums) < 2:
             raise InferenceError(
                 f"Only one cluster ({labels[0]!r}), so nothing to compare it with: no clustered standard error exists. Choose a finer cluster, "

@@ -218,9 +218,10 @@ def _packed(
 ) -> Estimate:
     name = {"event": "event_time"}.get(kind, kind)
     terms = [HEADLINE, *(path_term(name, label) for label in averages.labels)]
-    psi = pd.DataFrame(averages.influence, index=estimate.psi.index, columns=terms)  # type: ignore[union-attr]
+    psi = pd.DataFrame(averages.influence, index=estimate.psi.index, columns=terms, copy=False)  # type: ignore[union-attr]
     # A reference point is zero by construction: no influence, hence no standard error.
-    psi = psi.loc[:, averages.influence.any(axis=0)]
+    known = averages.influence.any(axis=0)
+    psi = psi if known.all() else psi.loc[:, known]
     path = (
         pd.DataFrame(
             {"estimate": averages.values, "n_cells": averages.cells}, index=pd.Index(averages.labels, name=name)

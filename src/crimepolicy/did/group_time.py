@@ -12,7 +12,7 @@ from crimepolicy.diagnostics.pretrends import joint_test
 from crimepolicy.did.aggregation import HEADLINES, CellAverages, average
 from crimepolicy.did.two_by_two import Contrast, Method, contrast_changes
 from crimepolicy.did.two_by_two_levels import contrast_levels
-from crimepolicy.errors import DesignError, choose, offenders, suggest
+from crimepolicy.errors import DesignError, InferenceError, choose, offenders, suggest
 from crimepolicy.estimate import HEADLINE, Estimate, path_term
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
@@ -373,32 +373,19 @@ def _with_constant(covariates: Floats) -> Floats:
 def _packed(
     panel: Panel, data: _Data, table: _Table, effects: _Effects, found: tuple[Check, ...], options: dict[str, Any]
 ) -> Estimate:
-    estimand = f"average effect on the treated on {panel.outcome}"
-    share = (
-        data.weights[:, 0]
-        if not np.isnan(data.outcome).any()
-        else np.where(np.isnan(data.outcome), 0.0, data.weights).sum(axis=1)
-        / np.maximum((~np.isnan(data.outcome)).sum(axis=1), 1)
-    )
+    sentence = f"average effect on the treated on {panel.outcome}"
     aggregator = CellAverages(
-        table.group, table.time, effects.effect, effects.influence, data.cohort, share, panel.periods, estimand
+        table.group, table.time, effects.effect, effects.influence, data.cohort, _share(data), panel.periods, sentence
     )
     simple = average(aggregator, "simple")
-    cells = _cells(panel, table, effects)
-    names = [path_term("cell", f"{g}, {t}") for g, t in zip(cells["group"], cells["time"], strict=True)]
-    reference = ~effects.influence.any(axis=1)
-    psi = pd.DataFrame(
-        np.vstack([simple.influence.T, effects.influence]).T, index=panel.units[data.rows], columns=[HEADLINE, *names]
-    )
+    psi = _influence(panel, data, table, np.vstack([simple.influence.T, effects.influence]))
     estimate = Estimate.from_psi(
         value=simple.value,
-        psi=psi.loc[:, np.append(True, ~reference)] if reference.any() else psi,
+        psi=psi,
         panel=panel,
-        cells=cells,
-        estimand=f"{estimand}, {HEADLINES['simple']}",
-        method=f"group-time effects ({options['method']}, {options['control']} treated controls)".replace(
-            "not_yet", "not yet"
-        ),
+        cells=_cells(panel, table, effects),
+        estimand=f"{sentence}, {HEADLINES['simple']}",
+        method=f"group-time effects ({options['method']}, controls {options['control'].replace('_', ' ')} treated)",
         citation=_CITATION,
         options=options,
         n_units=len(data.rows),
@@ -407,7 +394,25 @@ def _packed(
         fit=partial(group_time_effects, **options),
         aggregator=aggregator,
     )
-    return estimate.replace(checks=(*estimate.checks, _leads(estimate)))
+    return estimate.replace(checks=(*estimate.checks, _leads(estimate, (table.time < table.group).nonzero()[0])))
+
+
+def _share(data: _Data) -> Floats:
+    """Return the weight (n,) of each unit in the size of its group: that of the first period or, with gaps, the mean."""
+    unseen = np.isnan(data.outcome)
+    if not unseen.any():
+        return data.weights[:, 0]
+    share: Floats = np.where(unseen, 0.0, data.weights).sum(axis=1) / np.maximum((~unseen).sum(axis=1), 1)
+    return share
+
+
+def _influence(panel: Panel, data: _Data, table: _Table, influence: Floats) -> pd.DataFrame:
+    text = panel.periods.astype(str).to_numpy()
+    names = [path_term("cell", f"{text[g]}, {text[t]}") for g, t in zip(table.group, table.time, strict=True)]
+    psi = pd.DataFrame(influence.T, index=panel.units[data.rows], columns=[HEADLINE, *names], copy=False)
+    # A reference cell is zero by construction: no influence, hence no standard error.
+    known = influence.any(axis=1)
+    return psi if known.all() else psi.loc[:, known]
 
 
 def _cells(panel: Panel, table: _Table, effects: _Effects) -> pd.DataFrame:
@@ -423,19 +428,20 @@ def _cells(panel: Panel, table: _Table, effects: _Effects) -> pd.DataFrame:
     )
 
 
-def _leads(estimate: Estimate) -> Check:
+def _leads(estimate: Estimate, leads: Ints) -> Check:
     """Test jointly that all effects before treatment are zero."""
-    cells: pd.DataFrame = estimate.cells  # type: ignore[assignment]
-    before = (cells["event_time"] < 0) & cells["std_error"].notna()
-    terms = [path_term("cell", f"{g}, {t}") for g, t in zip(cells["group"][before], cells["time"][before], strict=True)]
-    if not 0 < len(terms) <= min(_LEADS, estimate.n_units // 2):
+    if len(leads) > min(_LEADS, estimate.n_units // 2):
         return Check(
             "pretrend",
             None,
             None,
-            f"{len(terms)} effects before treatment are too {'many' if terms else 'few'} for a joint test; see pretrend_test of aggregate('event').",
+            f"{len(leads)} effects before treatment are too many for a joint test; use pretrend_test on aggregate('event').",
         )
-    found = joint_test(estimate, terms)
+    terms = estimate.std_errors.iloc[1 + leads].dropna().index.tolist()
+    try:
+        found = joint_test(estimate, terms)
+    except InferenceError as reason:
+        return Check("pretrend", None, None, f"Effects before treatment are not tested jointly: {reason}")
     return Check(
         "pretrend",
         found.p_value > 0.05,
