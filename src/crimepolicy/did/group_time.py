@@ -10,9 +10,10 @@ import pandas as pd
 
 from crimepolicy.diagnostics.pretrends import joint_test
 from crimepolicy.did.aggregation import HEADLINES, CellAverages, average
+from crimepolicy.did.sample import analysis_weights, covariate_values, left_out
 from crimepolicy.did.two_by_two import Contrast, Method, contrast_changes
 from crimepolicy.did.two_by_two_levels import contrast_levels
-from crimepolicy.errors import DesignError, InferenceError, choose, offenders, suggest
+from crimepolicy.errors import DesignError, InferenceError, choose, offenders
 from crimepolicy.estimate import HEADLINE, Estimate, path_term
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
@@ -148,9 +149,6 @@ class _Effects:
 
 
 def _data(panel: Panel, control: Control, anticipation: int, covariates: tuple[str, ...]) -> _Data:
-    unknown = [name for name in covariates if name not in panel.X]
-    if unknown:
-        raise DesignError(f"No such covariate: {offenders(unknown)}.{suggest(unknown[0], list(panel.X))}")
     if anticipation < 0:
         raise DesignError(f"anticipation={anticipation!r} should be a number of periods: 0, 1, 2, ...")
     cohort = panel.G
@@ -164,19 +162,17 @@ def _data(panel: Panel, control: Control, anticipation: int, covariates: tuple[s
             "No unit is never treated, so control='never' has nothing to compare with. Use control='not_yet'."
         )
     rows = np.flatnonzero(~early)
-    weights = np.ones(panel.Y.shape) if panel.weights is None else np.nan_to_num(panel.weights)
-    if (weights < 0).any():
-        raise DesignError("Weights cannot be negative. Correct the column given as weights=.")
-    values = np.stack([panel.X[name][rows] for name in covariates], axis=-1) if covariates else None
+    weights = analysis_weights(panel)
+    values = np.moveaxis(covariate_values(panel, covariates)[:, rows], 0, -1) if covariates else None
     outcome = panel.Y[rows] if values is None else np.where(np.isnan(values).any(axis=-1), np.nan, panel.Y[rows])
     outcome = np.where(weights[rows] > 0, outcome, np.nan) if panel.weights is not None else outcome
     checks = (
-        _count(
+        left_out(
             "always_treated",
             int(early.sum()),
             f"units are treated from the first period on (or within {anticipation} periods of it) and are left out: {offenders(panel.units[early])}",
         ),
-        _count(
+        left_out(
             "unobserved_cells",
             int(np.isnan(outcome).sum()),
             "cells have no outcome, covariate or weight and are left out of the comparisons that need them",
@@ -207,13 +203,13 @@ def _identified(table: _Table, effects: _Effects) -> tuple[_Table, _Effects, tup
     kept = known & np.isin(table.group, table.group[treated])
     lost = np.setdiff1d(table.group, table.group[treated])
     checks = (
-        _count(
+        left_out(
             "cells_left_out",
             int((~kept).sum()),
             "group-time cells have no control (or no observed unit, or no overlap in the covariates) and are left out",
         ),
-        _count("groups_left_out", len(lost), "groups have no treated cell with a control and serve as controls only"),
-        _count(
+        left_out("groups_left_out", len(lost), "groups have no treated cell with a control and serve as controls only"),
+        left_out(
             "controls_trimmed",
             effects.n_trimmed,
             "controls (over all cells) are left out because their propensity is almost one",
@@ -226,10 +222,6 @@ def _identified(table: _Table, effects: _Effects) -> tuple[_Table, _Effects, tup
         effects.n_control[kept],
     )
     return table.part(kept), part, checks
-
-
-def _count(name: str, count: int, text: str) -> Check:
-    return Check(name, None if count else True, count, f"{count:,} {text}.")
 
 
 # ---------------------------------------------------------------- effects

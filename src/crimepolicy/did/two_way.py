@@ -8,19 +8,19 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from crimepolicy.did.correction import Correction, small_sample_factor
 from crimepolicy.did.demean import Projection, projection
 from crimepolicy.did.poisson import fit_poisson
-from crimepolicy.errors import DesignError, choose, offenders, suggest
+from crimepolicy.did.sample import Family, Sample, covariate_values, left_out, regression_sample
+from crimepolicy.errors import DesignError, choose, offenders
 from crimepolicy.estimate import HEADLINE, Estimate, path_term
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
 
-__all__ = ["Correction", "Effects", "Ends", "Family", "two_way_fixed_effects"]
+__all__ = ["Effects", "Ends", "two_way_fixed_effects"]
 
-Family = Literal["gaussian", "poisson"]
 Effects = Literal["unit+period", "unit+region:period"]
 Ends = Literal["bin", "drop"]
-Correction = Literal["CR0", "CR1", "CR1N", "CR1S"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
@@ -121,24 +121,22 @@ def two_way_fixed_effects(
 
 @dataclass(frozen=True, slots=True)
 class _Design:
-    """Regressors (k, N, T), their names, weights (N, T) that are zero outside the sample, and strata (N,)."""
+    """Regressors (k, N, T), their names, how many are effects, their event times, the sample and the strata (N,)."""
 
     regressors: Floats
     names: tuple[str, ...]
     n_effects: int
     event_times: tuple[int, ...]
-    weights: Floats
+    sample: Sample
     strata: Ints | None
-    checks: tuple[Check, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """Coefficients (k,), influence (N, k), regressors net of the effects (k, N, T), and the projection used."""
+    """Coefficients (k,), influence (N, k), weights (N, T) that are zero outside the sample, and the projection used."""
 
     coefficients: Floats
     influence: Floats
-    net: Floats
     weights: Floats
     working: Projection
     checks: tuple[Check, ...]
@@ -159,18 +157,16 @@ def _design(
         raise DesignError(
             "Nobody is treated in this panel. Lay a treatment on it with panel.treat(units, at=...), or give treated= to Panel.from_frame."
         )
-    unknown = [name for name in covariates if name not in panel.X]
-    if unknown:
-        raise DesignError(f"No such covariate: {offenders(unknown)}.{suggest(unknown[0], list(panel.X))}")
     strata = _strata(panel, effects)
     kept, times, dummies = (panel.observed, (), None) if window is None else _event_dummies(panel, window, ends)
     columns = [panel.D.astype(float) if panel.dose is None else panel.dose] if dummies is None else dummies
     names = (HEADLINE,) if window is None else tuple(path_term("event_time", e) for e in times)
-    regressors = np.stack([*columns, *(panel.X[name] for name in covariates)])
-    weights, checks = _sample(panel, kept, regressors, strata, family)
+    regressors = np.concatenate([np.stack(columns), covariate_values(panel, covariates)])
+    sample = regression_sample(panel, kept, regressors, strata, family)
     names += tuple(path_term("covariate", name) for name in covariates)
-    regressors = np.where(weights > 0, regressors, 0.0) if (weights <= 0).any() else regressors
-    return _Design(regressors, names, len(columns), times, weights, strata, checks)
+    inside = sample.weights > 0
+    regressors = regressors if inside.all() else np.where(inside, regressors, 0.0)
+    return _Design(regressors, names, len(columns), times, sample, strata)
 
 
 def _strata(panel: Panel, effects: Effects) -> Ints | None:
@@ -193,95 +189,33 @@ def _event_dummies(panel: Panel, window: tuple[int, int], ends: Ends) -> tuple[B
     return kept, times, [(event == e).astype(float) for e in times]
 
 
-def _sample(
-    panel: Panel, kept: Bools, regressors: Floats, strata: Ints | None, family: Family
-) -> tuple[Floats, tuple[Check, ...]]:
-    weights = np.ones(panel.Y.shape) if panel.weights is None else np.nan_to_num(panel.weights, nan=0.0)
-    if (weights < 0).any():
-        raise DesignError("Weights cannot be negative. Correct the column given as weights=.")
-    usable = kept & ~np.isnan(regressors).any(axis=0) & (weights > 0)
-    counts = np.nan_to_num(panel.Y) if family == "poisson" else None
-    sample = _informative(usable, counts, strata)
-    checks = (
-        _left_out(
-            "unobserved_cells",
-            panel.Y.size - int(panel.observed.sum()),
-            "cells have no observed outcome and are left out",
-        ),
-        _left_out(
-            "cells_left_out",
-            int((panel.observed & ~usable).sum()),
-            "observed cells lie outside the event window or lack a covariate or weight, and are left out",
-        ),
-        _left_out(
-            "uninformative_cells",
-            int((usable & ~sample).sum()),
-            "cells are left out because their unit or period has one cell only or, for counts, no event at all",
-        ),
-    )
-    if not sample.any():
-        raise DesignError(
-            "No cell is left to estimate from. Look at the checks of the panel, and for counts at units without any event."
-        )
-    return weights * sample, checks
-
-
-def _informative(usable: Bools, counts: Floats | None, strata: Ints | None) -> Bools:
-    """Leave out units and periods (in a stratum) with one cell or no event, until none is left."""
-    groups = [slice(None)] if strata is None else [np.flatnonzero(strata == code) for code in range(strata.max() + 1)]
-    sample, before = usable.copy(), -1
-    while sample.sum() != before:
-        before = int(sample.sum())
-        sample &= _enough(sample, counts, axis=1)
-        for rows in groups:
-            part = sample[rows]
-            sample[rows] = part & _enough(part, None if counts is None else counts[rows], axis=0)
-    return sample
-
-
-def _enough(sample: Bools, counts: Floats | None, axis: int) -> Bools:
-    enough: Bools = sample.sum(axis=axis, keepdims=True) > 1
-    return enough if counts is None else enough & ((sample * counts).sum(axis=axis, keepdims=True) > 0)
-
-
-def _left_out(name: str, count: int, text: str) -> Check:
-    return Check(name, None if count else True, count, f"{count:,} {text}.")
-
-
 # ---------------------------------------------------------------- fits
 
 
 def _gaussian(panel: Panel, design: _Design) -> _Fit:
-    working = projection(design.weights, design.strata)
-    stacked = working.residuals(np.concatenate([design.regressors, np.nan_to_num(panel.Y)[None]]))
+    working = projection(design.sample.weights, design.strata)
+    stacked = working.residuals(np.concatenate([design.regressors, design.sample.outcome[None]]))
     net, outcome = stacked[:-1], stacked[-1]
-    bread, cross = _normal(net, outcome, design.weights, design)
+    bread, cross = _normal(net, outcome, design.sample.weights, design)
     coefficients = bread @ cross
     residual = outcome - np.tensordot(coefficients, net, axes=1)
-    influence = np.einsum("knt,nt->nk", net, design.weights * residual) @ bread
+    influence = np.einsum("knt,nt->nk", net, design.sample.weights * residual) @ bread
     checks = (
-        (_negative_weights(panel, design, net[0] * design.weights),)
+        (_negative_weights(panel, design, net[0] * design.sample.weights),)
         if design.n_effects == 1 and panel.dose is None
         else ()
     )
-    return _Fit(coefficients, influence, net, design.weights, working, checks)
+    return _Fit(coefficients, influence, design.sample.weights, working, checks)
 
 
 def _poisson(panel: Panel, design: _Design) -> _Fit:
-    sample = design.weights > 0
-    counts = np.where(sample, panel.Y, 0.0)
-    if (counts < 0).any():
-        raise DesignError(
-            f"family='poisson' needs counts, but {panel.outcome!r} is negative in {int((counts < 0).sum())} cells. Use family='gaussian'."
-        )
-    exposure = np.ones_like(counts) if panel.population is None else np.where(sample, panel.population, 1.0)
-    found = fit_poisson(counts, exposure, design.regressors, design.weights, design.strata)
-    weights = design.weights * found.mean
-    bread, _ = _normal(found.regressors, counts, weights, design)
-    scores = design.weights * found.sample * (counts - found.mean)
-    influence = np.einsum("knt,nt->nk", found.regressors, scores) @ bread
+    sample = design.sample
+    found = fit_poisson(sample.outcome, sample.exposure, design.regressors, sample.weights, design.strata)
+    weights = sample.weights * found.sample
+    bread, _ = _normal(found.regressors, sample.outcome, weights * found.mean, design)
+    influence = np.einsum("knt,nt->nk", found.regressors, weights * (sample.outcome - found.mean)) @ bread
     checks = (
-        _left_out(
+        left_out(
             "separated_cells",
             found.n_separated,
             "cells without events are fitted perfectly by an effect that runs to minus infinity, and are left out",
@@ -293,7 +227,7 @@ def _poisson(panel: Panel, design: _Design) -> _Fit:
             f"Maximum found in {found.n_steps} steps; the last was {found.last_step:.1g} standard errors long.",
         ),
     )
-    return _Fit(found.coefficients, influence, found.regressors, design.weights * found.sample, found.working, checks)
+    return _Fit(found.coefficients, influence, weights, found.working, checks)
 
 
 def _normal(net: Floats, outcome: Floats, weights: Floats, design: _Design) -> tuple[Floats, Floats]:
@@ -324,7 +258,7 @@ def _readable(names: Sequence[str]) -> list[str]:
 
 def _negative_weights(panel: Panel, design: _Design, weighted: Floats) -> Check:
     """Count treated cells that enter the coefficient with a negative weight (de Chaisemartin and D'Haultfoeuille)."""
-    on = weighted[panel.D & (design.weights > 0)]
+    on = weighted[panel.D & (design.sample.weights > 0)]
     negative = on[on < 0]
     share = float(-negative.sum() / on.sum())
     text = f"{negative.size:,} of {on.size:,} treated cells have a negative weight in the coefficient, {share:.1%} of the total"
@@ -344,24 +278,13 @@ def _factor(panel: Panel, design: _Design, fit: _Fit, correction: Correction) ->
     used = sample.any(axis=1)
     clusters = pd.factorize(panel.clusters[used])[0]
     count = int(clusters.max()) + 1
-    if correction == "CR0" or count < 2:
-        return 1.0, count
-    factor, n = count / (count - 1), int(sample.sum())
-    if correction != "CR1":
-        factor *= (n - 1) / (n - _parameters(design, fit, sample, clusters, correction))
-    return factor, count
-
-
-def _parameters(design: _Design, fit: _Fit, sample: Bools, clusters: Ints, correction: Correction) -> int:
     strata = np.zeros(len(sample), dtype=int) if design.strata is None else design.strata
     periods = sum(int(sample[strata == code].any(axis=0).sum()) for code in np.unique(strata))
-    slopes = len(design.names)
-    if correction == "CR1S":
-        return slopes + int(sample.any(axis=1).sum()) + periods - fit.working.n_sets
-    regions = strata[sample.any(axis=1)]
     # Clusters contain whole units, so unit effects always count as nested; region-by-period effects where a region is one cluster.
-    nested = all(len(np.unique(clusters[regions == code])) == 1 for code in np.unique(regions))
-    return slopes + (1 if nested else periods)
+    regions = pd.Series(clusters).groupby(strata[used]).nunique()
+    nested = len(design.names) + (1 if (regions == 1).all() else periods)
+    full = len(design.names) + int(used.sum()) + periods - fit.working.n_sets
+    return small_sample_factor(correction, count, int(sample.sum()), nested, full), count
 
 
 def _packed(
@@ -392,7 +315,7 @@ def _packed(
         options=options,
         scale="log" if family == "poisson" else "level",
         n_units=int(used.sum()),
-        checks=(*panel.checks, *design.checks, *fit.checks),
+        checks=(*panel.checks, *design.sample.checks, *fit.checks),
         fit=partial(two_way_fixed_effects, **options),
     )
     return (
@@ -425,8 +348,8 @@ def _excess(panel: Panel, design: _Design, fit: _Fit, estimate: Estimate, psi: p
     columns = design.regressors[: design.n_effects]
     after = np.asarray([e >= 0 for e in design.event_times] or [True])
     effect = np.tensordot(fit.coefficients[: design.n_effects] * after, columns, axes=1)
-    without = np.where(fit.weights > 0, np.nan_to_num(panel.Y) * np.exp(-effect), 0.0)
-    observed = np.where(fit.weights > 0, np.nan_to_num(panel.Y), 0.0)
+    observed = np.where(fit.weights > 0, design.sample.outcome, 0.0)
+    without = observed * np.exp(-effect)
     slope = (columns * without).sum(axis=(1, 2)) * after
     names = list(design.names[: design.n_effects])
     influence = pd.DataFrame({HEADLINE: psi[names].to_numpy() @ slope}, index=psi.index)
