@@ -88,29 +88,29 @@ def _read(
     estimate: Estimate, reference: int, window: tuple[int, int] | None
 ) -> tuple[Floats, Floats, np.ndarray[Any, np.dtype[np.int_]]]:
     path = _path_of(estimate)
-    source = estimate.psi if estimate.psi is not None else estimate.draws
-    known = [] if source is None else list(source.columns)
     low, high = window if window is not None else (path.index.min(), path.index.max())
-    used = path.index[
-        (path.index >= low) & (path.index <= high) & (path["estimate"].notna() | (path.index == reference))
-    ].sort_values()
+    inside = (path.index >= low) & (path.index <= high) & (path["estimate"].notna() | (path.index == reference))
+    used = path.index[inside]
     times = np.arange(min(used.min(), reference), max(used.max(), reference) + 1)
+    values = path["estimate"].reindex(times)
+    known = _known(estimate)
     terms = [path_term("event_time", k) for k in times]
-    holes = [
-        int(k) for k, term in zip(times, terms, strict=True) if k != reference and (k not in used or term not in known)
-    ]
+    # An entry that is zero by construction carries no uncertainty of its own.
+    free = np.array([term in known for term in terms]) & values.notna().to_numpy()
+    holes = [int(k) for k in times[~free] if k != reference and values[k] != 0]
     if holes:
         raise EstimationError(
             f"The event-time path has no estimate with uncertainty at {offenders(holes)}. Restrictions need consecutive event times: "
             "choose window= around the holes."
         )
-    position = int(np.flatnonzero(times == reference)[0])
-    values = path["estimate"].reindex(times).fillna(0.0).to_numpy(dtype=float)
-    if terms[position] in known:
-        return values, estimate.covariance(terms).to_numpy(), times
-    # The reference is zero by construction, so that it carries no uncertainty of its own.
-    inner = estimate.covariance([term for k, term in enumerate(terms) if k != position]).to_numpy()
-    return values, np.insert(np.insert(inner, position, 0.0, axis=0), position, 0.0, axis=1), times
+    covariance = np.zeros((len(times), len(times)))
+    covariance[np.ix_(free, free)] = estimate.covariance([term for term, use in zip(terms, free, strict=True) if use])
+    return values.fillna(0.0).to_numpy(dtype=float), covariance, times
+
+
+def _known(estimate: Estimate) -> set[str]:
+    source = estimate.psi if estimate.psi is not None else estimate.draws
+    return set() if source is None else set(source.columns)
 
 
 def _path_of(estimate: Estimate) -> pd.DataFrame:

@@ -1,0 +1,109 @@
+"""The conditional test against a slow twin that solves the linear programmes of the paper one by one."""
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq, linprog
+from scipy.stats import truncnorm
+
+from crimepolicy.sensitivity.conditional import accepts, confidence_set, dual_lines, identified_set, least_favourable
+from crimepolicy.sensitivity.restrictions import Polyhedron, monotone, relative_magnitudes, sign, smoothness
+from tests.sensitivity.examples import random_study
+
+N_PRE, N_POST = 3, 4
+WEIGHTS = np.array([0.25, 0.0, 0.5, 0.25])
+
+
+def least_violation(moments: np.ndarray, nuisance: np.ndarray, scale: np.ndarray) -> tuple[float, np.ndarray]:
+    """Minimise eta subject to moments - nuisance @ t <= eta * scale; return eta and the dual solution."""
+    A = np.column_stack([-scale, -nuisance])
+    solved = linprog(np.eye(A.shape[1])[0], A_ub=A, b_ub=-moments, bounds=(None, None))
+    return float(solved.fun), -solved.ineqlin.marginals
+
+
+def slow_test(theta: float, polyhedron: Polyhedron, values: np.ndarray, covariance: np.ndarray, size: float) -> bool:
+    """Return whether theta is accepted; truncation points by search along the direction of the optimal vertex."""
+    used = (polyhedron.A[:, N_PRE:] != 0).any(axis=1)
+    A, d = polyhedron.A[used], polyhedron.d[used]
+    basis = np.linalg.svd(WEIGHTS[None, :])[2][1:].T
+    nuisance = A[:, N_PRE:] @ basis
+    moments = A @ values - d - A[:, N_PRE:] @ WEIGHTS / (WEIGHTS @ WEIGHTS) * theta
+    sigma = A @ covariance @ A.T
+    scale = np.sqrt(np.diag(sigma))
+    eta, dual = least_violation(moments, nuisance, scale)
+    if eta <= 0:
+        return True
+    variance = dual @ sigma @ dual
+    direction = sigma @ dual / variance
+
+    def gap(v: float) -> float:
+        return least_violation(moments + direction * (v - eta), nuisance, scale)[0] - v - 1e-8
+
+    far = 100 * np.sqrt(variance)
+    low = brentq(gap, eta - far, eta, xtol=1e-7) if gap(eta - far) > 0 else -np.inf
+    high = brentq(gap, eta, eta + far, xtol=1e-7) if gap(eta + far) > 0 else np.inf
+    spread = np.sqrt(variance)
+    return bool(eta / spread <= truncnorm.ppf(1 - size, low / spread, high / spread))
+
+
+@pytest.mark.parametrize(
+    "restriction",
+    [
+        smoothness(0.02),
+        smoothness(0.02) & sign("positive"),
+        smoothness(0.05) & monotone("decreasing"),
+        relative_magnitudes(0.5),
+    ],
+    ids=["smooth", "smooth and positive", "smooth and decreasing", "relative magnitudes"],
+)
+def test_acceptance_is_that_of_the_linear_programmes(restriction: object) -> None:
+    values, covariance = random_study(4, N_PRE, N_POST)
+    for polyhedron in restriction.polyhedra(N_PRE, N_POST)[:1]:
+        lines = dual_lines(polyhedron, values, covariance, WEIGHTS, {})
+        found = confidence_set(lines, 0.05)
+        # Half a step away from each end, where the two could disagree first.
+        theta = np.concatenate(
+            [
+                np.linspace(found.low - 0.3, found.high + 0.3, 4),
+                [found.low - 1e-3, found.low + 1e-3, found.high - 1e-3, found.high + 1e-3],
+            ]
+        )
+        slow = [slow_test(t, polyhedron, values, covariance, 0.05) for t in theta]
+        assert accepts(theta, lines, 0.05).tolist() == slow
+        assert 0 < sum(slow) < len(slow)
+
+
+def test_least_favourable_value_is_the_quantile_of_the_linear_programme() -> None:
+    _, covariance = random_study(4, N_PRE, N_POST)
+    polyhedron = (smoothness(0.02) & sign("positive")).polyhedra(N_PRE, N_POST)[0]
+    noise = np.random.default_rng(0).multivariate_normal(np.zeros(N_PRE + N_POST), covariance, 200)
+    used = (polyhedron.A[:, N_PRE:] != 0).any(axis=1)
+    A = polyhedron.A[used]
+    scale = np.sqrt(np.diag(A @ covariance @ A.T))
+    nuisance = A[:, N_PRE:] @ np.linalg.svd(WEIGHTS[None, :])[2][1:].T
+    slow = [least_violation(A @ draw, nuisance, scale)[0] for draw in noise]
+    lines = dual_lines(polyhedron, np.zeros(N_PRE + N_POST), covariance, WEIGHTS, {})
+    assert least_favourable(lines, noise, 0.1) == pytest.approx(np.quantile(slow, 0.9), rel=1e-7)
+
+
+def test_identified_set_is_that_of_the_linear_programme() -> None:
+    values, covariance = random_study(5, N_PRE, N_POST)
+    for polyhedron in (relative_magnitudes(0.7) & sign("negative")).polyhedra(N_PRE, N_POST):
+        cost = np.concatenate([np.zeros(N_PRE), WEIGHTS])
+        bounds = [(v, v) for v in values[:N_PRE]] + [(None, None)] * N_POST
+        solved = [linprog(s * cost, A_ub=polyhedron.A, b_ub=polyhedron.d, bounds=bounds) for s in (1, -1)]
+        found = identified_set(dual_lines(polyhedron, values, covariance, WEIGHTS, {}))
+        if solved[0].status == 2:
+            assert found.empty
+        else:
+            effect = WEIGHTS @ values[N_PRE:]
+            assert (found.low, found.high) == pytest.approx((effect + solved[1].fun, effect - solved[0].fun), abs=1e-8)
+
+
+def test_each_end_of_the_set_is_where_acceptance_ends() -> None:
+    values, covariance = random_study(6, N_PRE, N_POST)
+    for polyhedron in relative_magnitudes(0.5).polyhedra(N_PRE, N_POST):
+        lines = dual_lines(polyhedron, values, covariance, WEIGHTS, {})
+        found = confidence_set(lines, 0.045, cap=3.0)
+        if not found.empty:
+            around = np.array([found.low - 1e-9, found.low + 1e-9, found.high - 1e-9, found.high + 1e-9])
+            assert accepts(around, lines, 0.045, 3.0).tolist() == [False, True, True, False]
