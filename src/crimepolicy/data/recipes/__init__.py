@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import polars as pl
 
-from crimepolicy.data.recipes import brazil, colombia, mexico, regional
+from crimepolicy.data.recipes import brazil, colombia, literature, mexico, regional
 
 __all__ = ["recipes"]
 
 
 def recipes() -> dict[str, Callable[[], pl.LazyFrame]]:
     """Return the maker of every processed table by its name."""
-    return {**mexico.RECIPES, **brazil.RECIPES, **colombia.RECIPES, **regional.RECIPES}
+    return {**mexico.RECIPES, **brazil.RECIPES, **colombia.RECIPES, **regional.RECIPES, **literature.RECIPES}
