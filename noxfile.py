@@ -93,7 +93,7 @@ def _install(session: nox.Session, extras: list[str] | None, groups: list[str], 
     """Install the locked requirements and (unless extras is None) the library, if anything changed since last time."""
     if sys.version_info < (3, 12) and PYTHON is None:
         session.error("crimepolicy needs Python 3.12 or newer, and none was found. Run nox with one: python3.13 -m nox")
-    locked = _locked(extras, [*groups, "build"])
+    locked = _locked(extras, groups if extras is None else [*groups, "build"])
     stamp, state = Path(session.virtualenv.location, "installed.txt"), locked + PYPROJECT.read_text(encoding="utf-8")
     if not (stamp.is_file() and stamp.read_text(encoding="utf-8") == state):
         requirements = Path(session.create_tmp(), "requirements.txt")
@@ -254,7 +254,7 @@ def bench(session: nox.Session) -> None:
 @nox.session(python=PYTHON, default=False)
 def package(session: nox.Session) -> None:
     """Build the wheel and the source archive into dist/."""
-    _install(session, None, [])
+    _install(session, None, ["build"])
     session.run("python", "-m", "hatchling", "build", "-d", "dist")
 
 

@@ -6,7 +6,6 @@ only shown.
 
 import doctest
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,9 @@ ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-def pages() -> Iterator[Path]:
-    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]:
-        if BLOCK.search(page.read_text(encoding="utf-8")):
-            yield page
+def pages() -> list[Path]:
+    known = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [page for page in known if BLOCK.search(page.read_text(encoding="utf-8"))]
 
 
 def run_doctest(block: str, names: dict[str, object], where: str) -> None:
