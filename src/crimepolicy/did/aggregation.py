@@ -58,6 +58,8 @@ class CellAverages:
         What one cell estimates, in words.
     estimated_shares : bool
         Whether cohort shares are estimates, with an influence of their own, or taken as given.
+    shares : float array (c,), optional
+        Weight of each cell, taken as given, in place of the cohort's.
     """
 
     group: Ints
@@ -69,6 +71,7 @@ class CellAverages:
     periods: pd.Index
     estimand: str
     estimated_shares: bool = True
+    shares: Floats | None = None
 
     def __call__(
         self,
@@ -140,6 +143,8 @@ def _balanced(cells: CellAverages, event: Ints, balance: int) -> Bools:
 
 
 def _shares(cells: CellAverages) -> Floats:
+    if cells.shares is not None:
+        return cells.shares
     totals = np.bincount(
         cells.cohort[np.isfinite(cells.cohort)].astype(int),
         cells.weights[np.isfinite(cells.cohort)],
@@ -153,7 +158,7 @@ def _weighted(cells: CellAverages, kept: Bools, shares: Floats) -> tuple[float, 
     total = shares[kept].sum()
     value = float(shares[kept] @ cells.effect[kept] / total)
     influence = (shares[kept] / total) @ cells.influence[kept]
-    if cells.estimated_shares:
+    if cells.estimated_shares and cells.shares is None:
         pull = np.bincount(cells.group[kept], cells.effect[kept] - value, len(cells.periods)) / total
         influence = influence + _by_cohort(cells, pull)
     return value, influence
@@ -207,7 +212,7 @@ def _by_group(cells: CellAverages, after: Bools, shares: Floats) -> Averages:
     weight, total = weight / weight.sum(), weight.sum()
     value = float(weight @ values)
     headline = influence @ weight
-    if cells.estimated_shares:
+    if cells.estimated_shares and cells.shares is None:
         headline = headline + _by_cohort(cells, np.bincount(groups, values - value, len(cells.periods)) / total)
     counts = [int(member.sum()) for member in members]
     return Averages(value, list(cells.periods[groups]), values, np.column_stack([headline, influence]), counts)

@@ -126,5 +126,5 @@ def _inverse(weights: Floats, totals: Floats) -> tuple[Floats, int]:
     _, labels = connected_components(cross > 0, directed=False)
     normal = np.diag(weights.sum(axis=0)) - cross
     # Period effects are known up to a constant per connected set; filling that null space picks a solution.
-    normal += np.trace(cross) / len(cross) * (labels[:, None] == labels)
+    normal += (np.trace(cross) / len(cross) or 1.0) * (labels[:, None] == labels)
     return inv(normal, check_finite=False), len(np.unique(labels[seen]))

@@ -10,10 +10,10 @@ import pandas as pd
 
 from crimepolicy.diagnostics.pretrends import joint_test
 from crimepolicy.did.aggregation import HEADLINES, CellAverages, average
-from crimepolicy.did.sample import analysis_weights, covariate_values, left_out
+from crimepolicy.did.sample import analysis_weights, covariate_values, left_out, single_units
 from crimepolicy.did.two_by_two import Contrast, Method, contrast_changes
 from crimepolicy.did.two_by_two_levels import contrast_levels
-from crimepolicy.errors import DesignError, InferenceError, choose, offenders
+from crimepolicy.errors import DesignError, InferenceError, choose
 from crimepolicy.estimate import HEADLINE, Estimate, path_term
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
@@ -170,7 +170,8 @@ def _data(panel: Panel, control: Control, anticipation: int, covariates: tuple[s
         left_out(
             "always_treated",
             int(early.sum()),
-            f"units are treated from the first period on (or within {anticipation} periods of it) and are left out: {offenders(panel.units[early])}",
+            f"units are treated from the first period on (or within {anticipation} periods of it) and are left out",
+            panel.units[early].tolist(),
         ),
         left_out(
             "unobserved_cells",
@@ -382,7 +383,7 @@ def _packed(
         options=options,
         n_units=len(data.rows),
         n_treated=int(np.isfinite(data.cohort).sum()),
-        checks=(*panel.checks, *data.checks, *found),
+        checks=(*panel.checks, *data.checks, *found, single_units(data.cohort)),
         fit=partial(group_time_effects, **options),
         aggregator=aggregator,
     )

@@ -10,7 +10,7 @@ from crimepolicy.errors import DesignError, offenders, suggest
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
 
-__all__ = ["Family", "Sample", "analysis_weights", "covariate_values", "left_out", "regression_sample"]
+__all__ = ["Family", "Sample", "analysis_weights", "covariate_values", "left_out", "regression_sample", "single_units"]
 
 Family = Literal["gaussian", "poisson"]
 
@@ -29,7 +29,9 @@ class Sample:
     checks: tuple[Check, ...]
 
 
-def regression_sample(panel: Panel, kept: Bools, regressors: Floats, strata: Ints | None, family: Family) -> Sample:
+def regression_sample(
+    panel: Panel, kept: Bools, regressors: Floats, strata: Ints | None, family: Family, alone: bool = False
+) -> Sample:
     """Choose the cells that carry information once unit and stratum-by-period effects are free.
 
     Parameters
@@ -43,6 +45,8 @@ def regression_sample(panel: Panel, kept: Bools, regressors: Floats, strata: Int
         Stratum of each unit, for stratum-by-period effects.
     family : {"gaussian", "poisson"}
         For counts, units and periods without any event are left out too: their effect is minus infinity.
+    alone : bool
+        Keep a period in which a stratum has one cell only: its period effect is wanted for itself.
 
     Returns
     -------
@@ -61,7 +65,7 @@ def regression_sample(panel: Panel, kept: Bools, regressors: Floats, strata: Int
         raise DesignError(
             f"family='poisson' needs counts, but {panel.outcome!r} is negative in {int((outcome < 0).sum())} cells. Use family='gaussian'."
         )
-    sample = _informative(usable, outcome if family == "poisson" else None, strata)
+    sample = _informative(usable, outcome if family == "poisson" else None, strata, 1 if alone else 2)
     if not sample.any():
         raise DesignError(
             "No cell is left to estimate from. Look at the checks of the panel, and for counts at units without any event."
@@ -105,12 +109,25 @@ def covariate_values(panel: Panel, names: Sequence[str]) -> Floats:
     return np.stack([panel.X[name] for name in names]) if names else np.zeros((0, *panel.Y.shape))
 
 
-def left_out(name: str, count: int, text: str) -> Check:
-    """Return the check that counts what was left out."""
-    return Check(name, None if count else True, count, f"{count:,} {text}.")
+def left_out(name: str, count: int, text: str, who: Sequence[object] = ()) -> Check:
+    """Return the check that counts what was left out, and names the first few."""
+    named = f": {offenders(who)}" if len(who) else ""
+    return Check(name, None if count else True, count, f"{count:,} {text}{named}.")
 
 
-def _informative(usable: Bools, counts: Floats | None, strata: Ints | None) -> Bools:
+def single_units(cohort: Floats) -> Check:
+    """Return the check that counts cohorts (positions of the first treated period, (n,)) of one unit only."""
+    _, sizes = np.unique(cohort[np.isfinite(cohort)], return_counts=True)
+    count = int((sizes == 1).sum())
+    return Check(
+        "single_unit_cohorts",
+        None if count else True,
+        count,
+        f"{count:,} cohorts have one unit: the noise of that unit is not in the standard error of its own cells.",
+    )
+
+
+def _informative(usable: Bools, counts: Floats | None, strata: Ints | None, least: int) -> Bools:
     """Leave out units and periods (in a stratum) with one cell or no event, until none is left."""
     groups: list[Any] = (
         [slice(None)] if strata is None else [np.flatnonzero(strata == code) for code in range(strata.max() + 1)]
@@ -120,13 +137,13 @@ def _informative(usable: Bools, counts: Floats | None, strata: Ints | None) -> B
     sample, before = usable.copy(), -1
     while sample.sum() != before:
         before = int(sample.sum())
-        sample &= _enough(sample, counts, axis=1)
+        sample &= _enough(sample, counts, 1, 2)
         for rows in groups:
             part = sample[rows]
-            sample[rows] = part & _enough(part, None if counts is None else counts[rows], axis=0)
+            sample[rows] = part & _enough(part, None if counts is None else counts[rows], 0, least)
     return sample
 
 
-def _enough(sample: Bools, counts: Floats | None, axis: int) -> Bools:
-    enough: Bools = sample.sum(axis=axis, keepdims=True) > 1
+def _enough(sample: Bools, counts: Floats | None, axis: int, least: int) -> Bools:
+    enough: Bools = sample.sum(axis=axis, keepdims=True) >= least
     return enough if counts is None else enough & ((sample * counts).sum(axis=axis, keepdims=True) > 0)
