@@ -1,0 +1,1 @@
+"""Comparison units as weighted averages of donors, and as factors: one contrast, several choices of weights."""
