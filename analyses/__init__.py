@@ -1,0 +1,1 @@
+"""The analyses: a plan, claims, and the tasks that turn processed tables into published numbers."""

@@ -1,0 +1,58 @@
+"""Where things are, what every task depends on, and how its numbers are written."""
+
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crimepolicy.claims.plan import Plan, read_plan
+from crimepolicy.report.numbers import write_numbers
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+PLAN = HERE / "plan.toml"
+CLAIMS = HERE / "claims"
+BUILD = HERE / "build"
+SITE = HERE / "site"
+PROCESSED = ROOT / "data" / "processed"
+LOCK = ROOT / "requirements.lock"
+SOURCE = ROOT / "src" / "crimepolicy"
+
+# What only shows numbers, or only judges them, must not make the numbers be computed again.
+_SHOWING = ("report", "claims", "cli.py")
+
+
+def library() -> list[Path]:
+    """Return the files of the library that can change a number."""
+    return [file for file in sorted(SOURCE.rglob("*.py")) if file.relative_to(SOURCE).parts[0] not in _SHOWING]
+
+
+def showing(*names: str) -> list[Path]:
+    """Return the files of the library that show or judge numbers."""
+    return [
+        file for name in names for file in sorted((SOURCE / name).rglob("*")) if file.suffix in {".py", ".html", ".css"}
+    ]
+
+
+def tables(*names: str) -> list[Path]:
+    """Return the processed tables with their dictionaries."""
+    return [PROCESSED / f"{name}{ending}" for name in names for ending in (".parquet", ".toml")]
+
+
+def plan() -> Plan:
+    """Return the analysis plan."""
+    return read_plan(PLAN)
+
+
+def seed_of(task: str) -> int:
+    """Return the seed of one task, so that no two tasks share random numbers and their order does not matter."""
+    stream = np.random.SeedSequence(plan().shared["seed"], spawn_key=(zlib.crc32(task.encode()),))
+    return int(stream.generate_state(1)[0])
+
+
+def publish(path: Path, section: str, numbers: Mapping[str, Any], kinds: Mapping[str, str] | None = None) -> None:
+    """Write the numbers of one task, with the section of the plan that they were made under."""
+    stamp = {"section": section, "digest": plan().digest(section)}
+    write_numbers(path, {"task": path.stem, "plan": stamp, **numbers}, kinds=kinds)
