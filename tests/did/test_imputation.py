@@ -211,7 +211,7 @@ def derivative(panel: Panel, unit: int, terms: list[str], options: dict[str, Any
 def test_poisson_influence_is_the_derivative_by_the_weight_of_a_unit(
     panel: Panel, options: dict[str, Any], average: str, terms: list[str]
 ) -> None:
-    options = options | {"family": "poisson", "average": average, "pretrends": 2}
+    options = options | {"family": "poisson", "average": average, "pretrends": 2, "leave_out": False}
     psi = imputation(panel, **options).psi[terms]
     for unit in (0, 3, 25):
         assert ((psi.iloc[unit] - derivative(panel, unit, terms, options)).abs() / psi.abs().max()).max() < NUMERICAL

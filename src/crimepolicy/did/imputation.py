@@ -53,7 +53,7 @@ def imputation(
     anticipation: int = 0,
     carryover: int = 0,
     average: Average | None = None,
-    leave_out: bool = False,
+    leave_out: bool | None = None,
     weights: Weighting = "panel",
     variance: Variance = "analytic",
 ) -> Estimate:
@@ -87,8 +87,8 @@ def imputation(
     average : {"cohort", "event_time", "all"}, optional
         Treated cells around whose mean effect the treated residuals are taken: of one onset and event time, of one event time, or
         all. Default: ``"cohort"`` for gaussian (the published choice), ``"event_time"`` for poisson.
-    leave_out : bool
-        Take those means without the unit's own cluster.
+    leave_out : bool, optional
+        Take those means without the unit's own cluster. Default: False for gaussian (the published choice), True for poisson.
     weights : {"panel", "equal"}
         Use `panel.weights` (where given) in fit and averages, or not.
     variance : {"analytic", "none"}
@@ -130,6 +130,9 @@ def imputation(
     """
     options = {name: value for name, value in locals().items() if name != "panel"}
     _validate(panel, options)
+    # With one onset per place, cohort means would hide all noise of counts: docs/decisions/230.
+    options["average"] = options["average"] or ("cohort" if family == "gaussian" else "event_time")
+    options["leave_out"] = family == "poisson" if leave_out is None else leave_out
     state = _prepare(panel, _Options(**options))
     path = _path_terms(state, "window" if windows else "event_time")
     estimate = _estimate(state, _headline(state, None), path, "window" if windows else "event_time")
@@ -152,7 +155,7 @@ class _Options:
     pretrends: int
     anticipation: int
     carryover: int
-    average: Average | None
+    average: Average
     leave_out: bool
     weights: Weighting
     variance: Variance
@@ -315,7 +318,7 @@ def _identified(fit: EffectsFit, sample: Bools, unit: Ints, period: Ints) -> Boo
 
 def _noise(targets: _Targets, clusters: np.ndarray[Any, Any], options: _Options) -> Floats:
     """Return the weighted residual (m,) of each treated cell around the mean effect of its group."""
-    chain = _COARSER[_averaging(options)]
+    chain = _COARSER[options.average]
     cluster = pd.factorize(clusters[targets.unit])[0]
     residual = np.full(len(targets.unit), np.nan)
     for level in chain if options.leave_out else chain[:1]:
@@ -323,12 +326,6 @@ def _noise(targets: _Targets, clusters: np.ndarray[Any, Any], options: _Options)
         residual = np.where(np.isnan(residual), centred, residual)
     # With one treated cluster in all, nothing is left to compare it with; the check says so.
     return np.asarray(np.nan_to_num(residual))
-
-
-def _averaging(options: _Options) -> Average:
-    if options.average is not None:
-        return options.average
-    return "cohort" if options.family == "gaussian" else "event_time"
 
 
 def _groups(targets: _Targets, level: Average) -> Ints:
@@ -402,20 +399,17 @@ def _path_terms(state: _State, kind: str) -> Terms:
 
 def _sum_terms(state: _State, terms: Terms) -> _Sums:
     targets = state.targets
-    member = sparse.csr_matrix(np.stack([mask for _, mask in terms]).astype(float))
-    observed, imputed, weight, exposure = (
-        member @ values for values in (targets.observed, targets.imputed, targets.weight, targets.exposure)
-    )
-    count = np.asarray(member.sum(axis=1)).ravel().astype(np.intp)
+    member = np.stack([mask for _, mask in terms])
+    values = np.stack([targets.observed, targets.imputed, targets.weight, targets.exposure])
+    observed, imputed, weight, exposure = values @ member.T.astype(float)
+    count = member.sum(axis=1)
     if state.options.variance == "none":
         empty = np.empty((0, len(terms)))
         return _Sums(observed, imputed, weight, exposure, count, empty, empty)
-    coo = member.tocoo()
+    term, cell = np.nonzero(member)
     shape = (state.panel.n_units, len(terms))
-    noise = sparse.coo_matrix((targets.noise[coo.col], (targets.unit[coo.col], coo.row)), shape=shape).toarray()
-    cells = Cells(
-        targets.unit[coo.col], targets.period[coo.col], coo.row.astype(np.intp), targets.weight[coo.col], len(terms)
-    )
+    noise = sparse.coo_matrix((targets.noise[cell], (targets.unit[cell], term)), shape=shape).toarray()
+    cells = Cells(targets.unit[cell], targets.period[cell], term, targets.weight[cell], len(terms))
     return _Sums(observed, imputed, weight, exposure, count, noise, influence(state.fit, cells))
 
 
@@ -482,7 +476,7 @@ def _pack(
     *,
     leads: bool = True,
 ) -> Estimate:
-    counts: dict[str, Any] = {"n_cells": sums.n_cells[1:]}
+    counts: dict[str, Any] = {"std_error": np.nan, "n_cells": sums.n_cells[1:]}
     if state.options.family == "poisson":
         counts |= {"observed": sums.observed[1:], "expected": sums.imputed[1:]}
     path = pd.DataFrame({"estimate": value[1:], **counts}, index=pd.Index(labels, name=kind))
@@ -497,7 +491,6 @@ def _pack(
         "path": path if len(path) else None,
     }
     if state.options.variance == "none":
-        shared["path"] = path.assign(std_error=np.nan) if len(path) else None
         return Estimate(
             value=float(value[0]), std_error=float("nan"), panel=state.panel, **panel_facts(state.panel), **shared
         )
@@ -516,7 +509,8 @@ def _with_leads(state: _State, psi: Floats, path: pd.DataFrame) -> tuple[Floats,
         return psi, path
     found = state.leads
     before = pd.DataFrame(
-        {"estimate": found.estimate, "n_cells": found.n_cells}, index=pd.Index(found.event_time, name="event_time")
+        {"estimate": found.estimate, "std_error": np.nan, "n_cells": found.n_cells},
+        index=pd.Index(found.event_time, name="event_time"),
     )
     if state.options.variance == "none":
         return psi, pd.concat([before, path])
@@ -525,7 +519,7 @@ def _with_leads(state: _State, psi: Floats, path: pd.DataFrame) -> tuple[Floats,
 
 def _correction(options: _Options) -> str:
     left_out = ", leave-one-out" if options.leave_out else ""
-    return f"CR0, treated residuals around {_averaging(options)} means{left_out}"
+    return f"CR0, treated residuals around {options.average} means{left_out}"
 
 
 def _aggregate(state: _State, estimate: Estimate, kind: Kind, *, window: Window | None = None) -> Estimate:
@@ -616,7 +610,7 @@ def _thin_groups(panel: Panel, targets: _Targets, options: _Options) -> Check | 
     """Say where a treated cell is the only one of its group, so that its own noise cannot be seen."""
     if options.variance == "none":
         return None
-    level = _averaging(options)
+    level = options.average
     group, cluster = _groups(targets, level), pd.factorize(panel.clusters[targets.unit])[0]
     pairs = np.unique(group * _APART + cluster)
     alone = np.bincount(pairs // _APART)[group] == 1

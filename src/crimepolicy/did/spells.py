@@ -41,9 +41,9 @@ def find_spells(D: Bools) -> Spells:
     [[-1.0, 0.0, 1.0, -1.0, 0.0]]
     """
     time = np.arange(D.shape[1])
-    starts = D & ~np.pad(D, ((0, 0), (1, 0)), constant_values=False)[:, :-1]
     # Nothing says when a spell began that is running in the first period.
-    starts[:, 0] = False
+    starts = np.zeros_like(D)
+    starts[:, 1:] = D[:, 1:] & ~D[:, :-1]
     running = D & ~np.logical_and.accumulate(D, axis=1)
     past = np.maximum.accumulate(np.where(starts, time, -1), axis=1)
     coming = np.minimum.accumulate(np.where(starts, time, len(time))[:, ::-1], axis=1)[:, ::-1]
