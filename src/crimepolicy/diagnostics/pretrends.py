@@ -47,7 +47,7 @@ def joint_test(estimate: Estimate, terms: list[str]) -> JointTest:
     correlation = covariance / np.outer(scale, scale)
     if np.linalg.cond(correlation) > 1e12:
         raise InferenceError(
-            f"The covariance of these {len(terms)} terms is singular (fewer independent clusters than terms?). Test fewer terms, for example with aggregate('event', first=-12)."
+            f"The covariance of these {len(terms)} terms is singular (fewer independent clusters than terms?). Test fewer terms, for example with aggregate('event', window=(-12, None))."
         )
     statistic = float((values / scale) @ linalg.solve(correlation, values / scale, assume_a="pos"))
     return JointTest(statistic, len(terms), float(stats.chi2.sf(statistic, len(terms))))

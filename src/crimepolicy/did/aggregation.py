@@ -12,12 +12,13 @@ from crimepolicy.errors import EstimationError, choose
 from crimepolicy.estimate import HEADLINE, Estimate, path_term
 from crimepolicy.panel import Panel
 
-__all__ = ["HEADLINES", "Averages", "CellAverages", "Kind", "average"]
+__all__ = ["HEADLINES", "Averages", "CellAverages", "Kind", "Window", "average", "within"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.intp]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 Kind = Literal["simple", "event", "group", "calendar"]
+Window = tuple[int | None, int | None]
 
 HEADLINES = {
     "simple": "average over treated cells",
@@ -78,8 +79,7 @@ class CellAverages:
         estimate: Estimate,
         kind: Kind,
         *,
-        first: int | None = None,
-        last: int | None = None,
+        window: Window | None = None,
         balance: int | None = None,
         cumulative: bool = False,
     ) -> Estimate:
@@ -91,8 +91,8 @@ class CellAverages:
             Gives its names, clusters and factor.
         kind : {"simple", "event", "group", "calendar"}
             ``"simple"`` has no path. The headline of ``"event"`` averages event times from 0 on.
-        first, last : int, optional
-            Event times to keep. `last` also limits the other kinds; `first` concerns ``"event"`` only.
+        window : (first, last), optional
+            Event times to keep, both included; None leaves a side open.
         balance : int, optional
             Keep the groups that are seen at this event time, up to this event time, so that the same groups make every point (``"event"`` only).
         cumulative : bool
@@ -103,9 +103,9 @@ class CellAverages:
         Estimate
         """
         choose("kind", kind, Kind)
-        if kind != "event" and (balance is not None or cumulative or first is not None):
-            raise EstimationError(f"first, balance and cumulative concern aggregate('event'), not aggregate({kind!r}).")
-        options: dict[str, Any] = {"first": first, "last": last, "balance": balance, "cumulative": cumulative}
+        if kind != "event" and (balance is not None or cumulative):
+            raise EstimationError(f"balance and cumulative concern aggregate('event'), not aggregate({kind!r}).")
+        options: dict[str, Any] = {"window": window, "balance": balance, "cumulative": cumulative}
         return _packed(self, estimate, kind, options, average(self, kind, **options))
 
 
@@ -113,14 +113,14 @@ def average(
     cells: CellAverages,
     kind: Kind,
     *,
-    first: int | None = None,
-    last: int | None = None,
+    window: Window | None = None,
     balance: int | None = None,
     cumulative: bool = False,
 ) -> Averages:
     """Return averages of cells and their influence; options as in `CellAverages`."""
     event = cells.time - cells.group
-    after = event >= 0 if last is None else (event >= 0) & (event <= last)
+    inside = within(event, window)
+    after = inside & (event >= 0)
     if not after.any():
         raise EstimationError("No treated cell is left to average. Widen the window of event times.")
     shares = _shares(cells)
@@ -131,10 +131,16 @@ def average(
         return _by_group(cells, after, shares)
     if kind == "calendar":
         return _equal(*_each(cells, after, cells.time, shares), cells.periods)
-    kept = np.ones(len(event), dtype=bool) if balance is None else _balanced(cells, event, balance)
-    kept &= (event >= (-np.inf if first is None else first)) & (event <= (np.inf if last is None else last))
+    kept = inside if balance is None else inside & _balanced(cells, event, balance)
     labels, values, influence, counts = _each(cells, kept, event, shares)
     return _cumulated(labels, values, influence, counts) if cumulative else _equal(labels, values, influence, counts)
+
+
+def within(event: Ints, window: Window | None) -> Bools:
+    """Return which event times lie in the window."""
+    first, last = (None, None) if window is None else window
+    kept: Bools = (event >= (-np.inf if first is None else first)) & (event <= (np.inf if last is None else last))
+    return kept
 
 
 def _balanced(cells: CellAverages, event: Ints, balance: int) -> Bools:

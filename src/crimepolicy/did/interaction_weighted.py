@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from crimepolicy.did.aggregation import HEADLINES, CellAverages, average
+from crimepolicy.did.companions import refit_companion
 from crimepolicy.did.correction import Correction, small_sample_factor
 from crimepolicy.did.demean import Projection, projection
 from crimepolicy.did.poisson import fit_poisson
@@ -357,5 +358,6 @@ def _excess(panel: Panel, cells: _Cells, units: pd.Index, used: Bools, shared: d
         value=float((cells.outcome[after] - without).sum()),
         psi=pd.DataFrame({HEADLINE: without @ cells.influence[after][:, used]}, index=units),
         estimand=f"{panel.outcome} added (averted, if negative) in all treated cells, given those observed",
+        fit=refit_companion(partial(interaction_weighted, **shared["options"]), "excess"),
         **shared,
     )

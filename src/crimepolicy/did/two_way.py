@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from crimepolicy.did.companions import refit_companion
 from crimepolicy.did.correction import Correction, small_sample_factor
 from crimepolicy.did.demean import Projection, projection
 from crimepolicy.did.poisson import fit_poisson
@@ -365,4 +366,5 @@ def _excess(panel: Panel, design: _Design, fit: _Fit, estimate: Estimate, psi: p
         citation=estimate.citation,
         options=estimate.options,
         n_units=estimate.n_units,
+        fit=refit_companion(partial(two_way_fixed_effects, **estimate.options), "excess"),
     )
