@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from crimepolicy.data import load_events, load_panel, load_table
+from crimepolicy.data.dictionary import list_tables, read_dictionary
 from crimepolicy.errors import DataError
 
 SECONDS = 3.0  # less than one second on a quiet machine; the test machine is shared
@@ -83,7 +84,7 @@ def test_same_operation_is_one_event() -> None:
 
 
 def test_event_without_place_is_never_dropped_in_silence() -> None:
-    with pytest.raises(DataError, match=r"events without a unit: MX001.*12 in all"):
+    with pytest.raises(DataError, match=r"events without a date or unit: MX001.*12 in all"):
         load_events("kingpins_mexico")
     everywhere = load_events("kingpins_mexico", place="operations_state", one_per_operation=False)
     assert len(everywhere) == 149
@@ -118,3 +119,64 @@ def test_month_0_of_culiacan_is_in_the_panel() -> None:
     cell = table[(table["unit"] == "25006") & (table["month"] == pd.Timestamp("2008-01-01"))]
     assert cell["name"].item() == "Culiacán"
     assert cell["homicides"].item() > 0
+
+
+@pytest.mark.parametrize("name", [name for name in list_tables() if read_dictionary(name).kind == "panel"])
+def test_every_panel_loads(name: str) -> None:
+    dictionary = read_dictionary(name)
+    accept = dict.fromkeys(dictionary.panel.get("stops", []), "only loaded")
+    panel = load_panel(name, missing="keep", accept=accept)
+    assert panel.outcome == dictionary.panel["outcome"]
+    assert panel.n_periods > 10
+
+
+@pytest.mark.parametrize("name", [name for name in list_tables() if read_dictionary(name).kind == "events"])
+def test_every_event_table_loads(name: str) -> None:
+    events = load_events(name, incomplete="leave_out")
+    table = load_table(name)
+    roles = read_dictionary(name).panel
+    whole = table[roles["unit"]].notna() & table[roles["at"]].notna()
+    if "same_operation_as" in table:
+        assert 0 < int(whole.sum()) - len(events) <= 3
+    else:
+        assert len(events) == int(whole.sum())
+
+
+def test_flagged_outcome_stops_a_panel_until_a_reason_is_given() -> None:
+    with pytest.raises(DataError, match=r"duplicate_value .2 cells.*definition_changed"):
+        load_panel("latam_country_year", missing="keep")
+    reason = "the duplicated years lie after the window of the effect"
+    panel = load_panel(
+        "latam_country_year",
+        missing="keep",
+        start="1990",
+        end="2017",
+        accept=dict.fromkeys(["duplicate_value", "shifted_value"], reason),
+    )
+    found = {check.name: check for check in panel.checks}
+    assert reason in found["duplicate_value"].text
+    assert found["definition_changed"].passed is True
+    clean = load_panel("latam_country_year", units=["SLV", "CRI", "URY"], start="2000", end="2014")
+    assert clean.n_units == 3
+    with pytest.raises(DataError, match="Did you mean 'SLV'"):
+        load_panel("latam_country_year", units=["SVL"])
+
+
+def test_default_start_is_said() -> None:
+    panel = load_panel("brazil_state_year")
+    assert str(panel.periods[0]) == "1990"
+    assert any(check.name == "default_start" for check in panel.checks)
+    assert load_panel("brazil_state_year", start="1989", population=False).n_periods == 34
+
+
+def test_contested_ends_travel_with_the_event() -> None:
+    (truce,) = load_events("truces", unit=["SLV"], start="2012-01-01", end="2012-12-31")
+    assert (truce.at, truce.until) == ("2012-03-09", "2014-05-01")
+    assert truce.attributes["end_precision"] == "contested"
+    assert len(truce.attributes["end_alternatives"].split(";")) == 5
+
+
+def test_buenaventura_by_day() -> None:
+    days = load_table("colombia_homicides_day")
+    lull = days[(days["unit"] == "76109") & days["day"].between("2022-08-30", "2022-10-17")]
+    assert lull["day"].dt.strftime("%Y-%m-%d").tolist() == ["2022-09-10"]

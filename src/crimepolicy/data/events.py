@@ -13,6 +13,7 @@ from crimepolicy.panel import Event
 __all__ = ["load_events"]
 
 Place = Literal["unit", "operations_state"]
+Incomplete = Literal["raise", "leave_out"]
 
 
 def load_events(
@@ -33,6 +34,7 @@ def load_events(
     place: Place = "unit",
     one_per_operation: bool = True,
     first_per_unit: bool = False,
+    incomplete: Incomplete = "raise",
 ) -> list[Event]:
     """Return dated interventions chosen by coded facts, in order of date.
 
@@ -52,6 +54,8 @@ def load_events(
         Of several events in one operation keep the first in date.
     first_per_unit : bool
         Keep the first chosen event of each unit.
+    incomplete : {"raise", "leave_out"}
+        What to do with chosen events that have no date or no unit.
 
     Returns
     -------
@@ -61,8 +65,8 @@ def load_events(
     Raises
     ------
     DataError
-        If the table or a value is unknown, a filter does not apply, or a chosen event has no
-        place: an event is never dropped in silence.
+        If the table or a value is unknown, a filter does not apply, or a chosen event has no date
+        or unit: an event is never dropped in silence.
 
     Examples
     --------
@@ -78,6 +82,7 @@ def load_events(
     25006 2008-01-21 Alfredo Beltrán Leyva
     """
     choose("place", place, Place)
+    choose("incomplete", incomplete, Incomplete)
     dictionary = _event_dictionary(name)
     rows = load_table(name, frame="polars")
     wanted = {
@@ -92,8 +97,11 @@ def load_events(
     rows = _dates(rows, dictionary.panel["at"], start, end)
     if one_per_operation and "same_operation_as" in rows.columns:
         rows = _merge(rows)
-    events = [_event(row, dictionary, _place_column(dictionary, place)) for row in rows.iter_rows(named=True)]
-    _require_place(events, name)
+    where = _place_column(dictionary, place)
+    whole = pl.col(where).is_not_null() & pl.col(dictionary.panel["at"]).is_not_null()
+    if incomplete == "raise":
+        _require_whole(rows.filter(~whole), name)
+    events = [_event(row, dictionary, where) for row in rows.filter(whole).iter_rows(named=True)]
     return _first(events) if first_per_unit else events
 
 
@@ -142,7 +150,7 @@ def _event(row: dict[str, Any], dictionary: Dictionary, place: str) -> Event:
     until = row[roles["until"]] if "until" in roles else None
     return Event(
         id=row["event"],
-        unit=row[place] or "",
+        unit=row[place],
         at=row[roles["at"]].isoformat(),
         until=None if until is None else until.isoformat(),
         name=row[roles["name"]] or "",
@@ -150,12 +158,11 @@ def _event(row: dict[str, Any], dictionary: Dictionary, place: str) -> Event:
     )
 
 
-def _require_place(events: list[Event], name: str) -> None:
-    lost = [event.id for event in events if not event.unit]
-    if lost:
+def _require_whole(lost: pl.DataFrame, name: str) -> None:
+    if lost.height:
         raise DataError(
-            f"{name}: events without a unit: {offenders(lost)}. Leave them out with place_precision=['municipality'], "
-            "or lay the events on place='operations_state'."
+            f"{name}: events without a date or unit: {offenders(lost['event'].to_list())}. Filter them out (for instance by "
+            "place_precision), lay the events on place='operations_state', or say incomplete='leave_out'."
         )
 
 

@@ -42,7 +42,8 @@ silence. Addresses marked "not opened" were not visited when the record was writ
 _TERMS = """\
 The code of this repository has its own licence (LICENSE). The data have those of their producers:
 cite the producer, not only this package, and do not imply that the producer endorses your work.
-A table is never packaged when one of its sources does not allow redistribution.
+A table is never packaged when one of its sources does not allow redistribution. A table derived from
+a share-alike source (CC BY-SA) is under that licence, and so is what you derive from it.
 """
 
 

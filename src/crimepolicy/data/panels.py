@@ -22,6 +22,7 @@ def load_panel(
     outcome: str | None = None,
     start: str | None = None,
     end: str | None = None,
+    units: Sequence[str] | None = None,
     events: Iterable[Event] = (),
     treated: str | None = None,
     dose: str | None = None,
@@ -42,7 +43,10 @@ def load_panel(
     outcome : str, optional
         Column to use, by default the main outcome of the table.
     start, end : str, optional
-        First and last period kept, as ISO text (``"2003-01"``), both included.
+        First and last period kept, as ISO text (``"2003-01"``), both included. Where the population
+        starts later than the outcome, the table's own default start is used and stands in the checks.
+    units : sequence of str, optional
+        Only these units.
     events : iterable of Event
         Interventions to lay on the panel, see `load_events`.
     treated, dose, cluster, region : str, optional
@@ -81,9 +85,8 @@ def load_panel(
     outcome = roles["outcome"] if outcome is None else outcome
     _known_outcome(dictionary, outcome)
     extra = [column for column in (treated, dose, cluster, region, *covariates) if column]
-    table = _window(
-        load_table(name, columns=_columns(dictionary, outcome, extra), frame="polars"), roles["time"], start, end
-    )
+    table = load_table(name, columns=_columns(dictionary, outcome, extra), frame="polars")
+    table = _window(_chosen(table, roles["unit"], units, name), roles["time"], start or roles.get("start"), end)
     panel = Panel.from_frame(
         table,
         unit=roles["unit"],
@@ -102,6 +105,10 @@ def load_panel(
         sources=dictionary.sources,
     )
     flags = _flags(table, dictionary, outcome, dict(accept or {}))
+    if start is None and "start" in roles:
+        flags.append(
+            Check("default_start", None, None, f"The panel starts in {roles['start']}: {roles['start_reason']}.")
+        )
     panel = replace(panel, checks=(*panel.checks, *flags), frame_kind=frame)
     events = list(events)
     return panel.treat_events(events) if events else panel
@@ -129,6 +136,16 @@ def _columns(dictionary: Dictionary, outcome: str, extra: list[str]) -> list[str
     wanted += [roles[key] for key in ("population", "cluster", "region") if key in roles]
     wanted += [column.name for column in dictionary.columns if column.unit == "flag"]
     return list(dict.fromkeys(wanted))
+
+
+def _chosen(table: pl.DataFrame, unit: str, units: Sequence[str] | None, name: str) -> pl.DataFrame:
+    if units is None:
+        return table
+    known = table[unit].unique().sort().to_list()
+    strange = [label for label in units if label not in set(known)]
+    if strange:
+        raise DataError(f"{name} has no unit {strange[0]!r}.{suggest(strange[0], known)}")
+    return table.filter(pl.col(unit).is_in(list(units)))
 
 
 def _window(table: pl.DataFrame, time: str, start: str | None, end: str | None) -> pl.DataFrame:

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from crimepolicy.data.fetch import fetch
-from crimepolicy.data.sources import compiled, ipea, isp_rj, trudeau
+from crimepolicy.data.sources import compiled, ipea, isp_rj, outlines, trudeau
 
 __all__ = ["RECIPES"]
 
@@ -107,6 +107,20 @@ def contiguity() -> pl.LazyFrame:
     return isp_rj.tidy_pairs(_rio("rj_cisp_adjacency.csv"))
 
 
+def precinct_outlines() -> pl.LazyFrame:
+    """Return thinned outlines of the precincts, to draw a map."""
+    rings = outlines.tidy_outlines(_rio("rj_cisp_2019.geojson.gz"), "cisp", tolerance=0.0015)
+    units = outlines.tidy_codes(_rio("rj_cisp_2019.geojson.gz"), "cisp", "cisp_h")
+    padded = pl.col("unit", "precinct").str.zfill(3)
+    return rings.rename({"unit": "precinct"}).join(units, on="precinct").with_columns(padded)
+
+
+def upp_outlines() -> pl.LazyFrame:
+    """Return thinned outlines of the UPP areas, to draw a map."""
+    rings = outlines.tidy_outlines(_rio("rj_upp_areas.geojson.gz"), "cod_upp", tolerance=0.0002)
+    return rings.with_columns(pl.col("unit").str.zfill(2))
+
+
 def municipality_month() -> pl.LazyFrame:
     """Return recorded crime per municipality of the state of Rio de Janeiro and month."""
     also = {"munic": "name", "region": "region", "fase": "phase"}
@@ -131,7 +145,16 @@ def precinct_day() -> pl.LazyFrame:
 def shootings_day() -> pl.LazyFrame:
     """Return daily crowd-sourced shootings per precinct."""
     path = fetch("trudeau-precinct-days")["trudeau2022_fogocruzado_cisp_day_2019_2020.csv.gz"]
-    return trudeau.tidy_shootings(path)
+    found = trudeau.tidy_shootings(path)
+    days = pl.LazyFrame({"day": pl.date_range(date(2019, 1, 1), date(2020, 12, 20), eager=True)})
+    # Eleven days are absent from the file for every precinct: unknown, not quiet.
+    return (
+        found.select("unit")
+        .unique()
+        .join(days, how="cross")
+        .join(found, on=["unit", "day"], how="left")
+        .with_columns(after_cutoff=pl.col("day") >= date(2020, 5, 20), not_collected=pl.col("shootings").is_null())
+    )
 
 
 def state_year() -> pl.LazyFrame:
@@ -177,6 +200,8 @@ RECIPES = {
     "rio_upp_precincts": upp_precincts,
     "rio_upp_distances": upp_distances,
     "rio_contiguity": contiguity,
+    "rio_precinct_outlines": precinct_outlines,
+    "rio_upp_outlines": upp_outlines,
     "rio_municipality_month": municipality_month,
     "rio_policy_events": policy_events,
     "rio_precinct_day": precinct_day,
