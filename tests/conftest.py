@@ -12,6 +12,24 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCES = ROOT / "tests" / "references"
 NO_MIRROR = "no local mirror"
+OPTIONAL = [
+    "arviz_stats",
+    "daqp",
+    "great_tables",
+    "hatchling",
+    "jinja2",
+    "joblib",
+    "linearmodels",
+    "matplotlib",
+    "numba",
+    "nutpie",
+    "playwright",
+    "pooch",
+    "pyarrow",
+    "pymc",
+    "pytask",
+    "statsmodels",
+]
 
 
 def requires_all() -> bool:
@@ -56,25 +74,37 @@ def reference() -> Callable[[str], dict[str, Any]]:
     return numbers
 
 
-def _forbid_skip(report: pytest.CollectReport | pytest.TestReport) -> None:
-    """Turn a skip into a failure where everything must be there; no mirror at all remains a fair reason."""
+def _optional_missing(raised: BaseException | None) -> str | None:
+    """Name the optional package whose absence stopped a test, if that is what did."""
+    while raised is not None:
+        if isinstance(raised, ModuleNotFoundError) and (raised.name or "").split(".")[0] in OPTIONAL:
+            return f"{raised.name} is not installed"
+        raised = raised.__cause__
+    return None
+
+
+def _judge_skip(report: pytest.CollectReport | pytest.TestReport, call: pytest.CallInfo[Any] | None) -> None:
+    """Skip where an optional package is missing, and forbid skips where everything must be there."""
+    missing = _optional_missing(call.excinfo.value) if call is not None and call.excinfo is not None else None
+    if missing is not None:
+        report.outcome, report.longrepr = "skipped", (__file__, 0, f"Skipped: {missing}")
     reason = str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    # No mirror at all is a fair reason: whoever has none cannot have its data.
     if report.skipped and not hasattr(report, "wasxfail") and requires_all() and NO_MIRROR not in reason:
-        report.outcome = "failed"
-        report.longrepr = f"CRIMEPOLICY_REQUIRE_ALL=1 forbids this skip: {reason}"
+        report.outcome, report.longrepr = "failed", f"CRIMEPOLICY_REQUIRE_ALL=1 forbids this skip: {reason}"
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Look at the skips of single tests."""
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Judge the skips of single tests."""
     report = yield
-    _forbid_skip(report)
+    _judge_skip(report, call)
     return report
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
-    """Look at the skips of whole modules."""
+    """Judge the skips of whole modules."""
     report = yield
-    _forbid_skip(report)
+    _judge_skip(report, getattr(report, "call", None))
     return report
