@@ -49,7 +49,7 @@ class CellAverages:
         Positions of first treated period and period of each cell.
     effect : float array (c,)
     influence : float array (c, n)
-        By unit; zero for reference cells.
+        By unit; zero for reference cells. No columns where uncertainty was not asked for.
     cohort : float array (n,)
         Position of the first treated period of each unit.
     weights : float array (n,)
@@ -161,13 +161,12 @@ def _shares(cells: CellAverages) -> Floats:
 
 def _weighted(cells: CellAverages, kept: Bools, shares: Floats) -> tuple[float, Floats]:
     """Return the average of kept cells by cohort share, and its influence (n,)."""
-    total = shares[kept].sum()
-    value = float(shares[kept] @ cells.effect[kept] / total)
-    influence = (shares[kept] / total) @ cells.influence[kept]
-    if cells.estimated_shares and cells.shares is None:
-        pull = np.bincount(cells.group[kept], cells.effect[kept] - value, len(cells.periods)) / total
-        influence = influence + _by_cohort(cells, pull)
-    return value, influence
+    _, values, influence, _ = _each(cells, kept, np.zeros_like(cells.time), shares)
+    return float(values[0]), influence[:, 0]
+
+
+def _shares_vary(cells: CellAverages) -> bool:
+    return cells.estimated_shares and cells.shares is None and cells.influence.shape[1] > 0
 
 
 def _by_cohort(cells: CellAverages, pull: Floats) -> Floats:
@@ -179,15 +178,22 @@ def _by_cohort(cells: CellAverages, pull: Floats) -> Floats:
 
 
 def _each(cells: CellAverages, kept: Bools, by: Ints, shares: Floats) -> tuple[list[int], Floats, Floats, list[int]]:
-    labels = np.unique(by[kept])
-    parts = [_weighted(cells, kept & (by == label), shares) for label in labels]
-    counts = [int((kept & (by == label)).sum()) for label in labels]
-    return (
-        [int(label) for label in labels],
-        np.array([value for value, _ in parts]),
-        np.column_stack([part for _, part in parts]),
-        counts,
-    )
+    """Return the labels (p,) in kept cells, averages by cohort share (p,), their influence (n, p) and cell counts (p,)."""
+    members = np.flatnonzero(kept)
+    labels, part, counts = np.unique(by[members], return_inverse=True, return_counts=True)
+    total = np.bincount(part, shares[members])
+    weight = shares[members] / total[part]
+    values = np.bincount(part, weight * cells.effect[members])
+    influence = np.zeros((len(labels), cells.influence.shape[1]))
+    for label in range(len(labels)) if influence.size else ():
+        inside = part == label
+        influence[label] = weight[inside] @ cells.influence[members[inside]]
+        if cells.estimated_shares and cells.shares is None:
+            pull = np.bincount(
+                cells.group[members[inside]], cells.effect[members[inside]] - values[label], len(cells.periods)
+            )
+            influence[label] += _by_cohort(cells, pull / total[label])
+    return labels.tolist(), values, influence.T, counts.tolist()
 
 
 def _equal(
@@ -218,7 +224,7 @@ def _by_group(cells: CellAverages, after: Bools, shares: Floats) -> Averages:
     weight, total = weight / weight.sum(), weight.sum()
     value = float(weight @ values)
     headline = influence @ weight
-    if cells.estimated_shares and cells.shares is None:
+    if _shares_vary(cells):
         headline = headline + _by_cohort(cells, np.bincount(groups, values - value, len(cells.periods)) / total)
     counts = [int(member.sum()) for member in members]
     return Averages(value, list(cells.periods[groups]), values, np.column_stack([headline, influence]), counts)
@@ -228,19 +234,25 @@ def _packed(
     cells: CellAverages, estimate: Estimate, kind: Kind, options: dict[str, Any], averages: Averages
 ) -> Estimate:
     name = {"event": "event_time"}.get(kind, kind)
+    path = None
+    if averages.labels:
+        path = pd.DataFrame(
+            {"estimate": averages.values, "n_cells": averages.cells}, index=pd.Index(averages.labels, name=name)
+        )
+    headline = "sum over event times from 0 on" if options["cumulative"] else HEADLINES[kind]
+    changes: dict[str, Any] = {
+        "estimand": f"{cells.estimand}, {headline}",
+        "options": {**estimate.options, "aggregate": kind, **options},
+        "fit": None if estimate.fit is None else partial(_again, fit=estimate.fit, kind=kind, options=options),
+    }
+    if estimate.psi is None:
+        path = None if path is None else path.assign(std_error=np.nan)
+        return estimate.replace(value=averages.value, path=path, cells=None, **changes)
     terms = [HEADLINE, *(path_term(name, label) for label in averages.labels)]
-    psi = pd.DataFrame(averages.influence, index=estimate.psi.index, columns=terms, copy=False)  # type: ignore[union-attr]
+    psi = pd.DataFrame(averages.influence, index=estimate.psi.index, columns=terms, copy=False)
     # A reference point is zero by construction: no influence, hence no standard error.
     known = averages.influence.any(axis=0)
     psi = psi if known.all() else psi.loc[:, known]
-    path = (
-        pd.DataFrame(
-            {"estimate": averages.values, "n_cells": averages.cells}, index=pd.Index(averages.labels, name=name)
-        )
-        if terms[1:]
-        else None
-    )
-    headline = "sum over event times from 0 on" if options["cumulative"] else HEADLINES[kind]
     return Estimate.from_psi(
         value=averages.value,
         psi=psi,
@@ -250,16 +262,14 @@ def _packed(
         factor=estimate.factor,
         correction=estimate.correction,
         df=estimate.df,
-        estimand=f"{cells.estimand}, {headline}",
         method=estimate.method,
         citation=estimate.citation,
-        options={**estimate.options, "aggregate": kind, **options},
         scale=estimate.scale,
         n_units=estimate.n_units,
         n_treated=estimate.n_treated,
         checks=estimate.checks,
-        fit=None if estimate.fit is None else partial(_again, fit=estimate.fit, kind=kind, options=options),
         aggregator=cells,
+        **changes,
     )
 
 

@@ -1,7 +1,7 @@
 """Group-time average treatment effects (Callaway and Sant'Anna)."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -14,15 +14,16 @@ from crimepolicy.did.sample import analysis_weights, covariate_values, left_out,
 from crimepolicy.did.two_by_two import Contrast, Method, contrast_changes
 from crimepolicy.did.two_by_two_levels import contrast_levels
 from crimepolicy.errors import DesignError, InferenceError, choose
-from crimepolicy.estimate import HEADLINE, Estimate, path_term
+from crimepolicy.estimate import HEADLINE, Estimate, panel_facts, path_term
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
 
-__all__ = ["Base", "Control", "Unbalanced", "group_time_effects"]
+__all__ = ["Base", "Control", "Unbalanced", "Variance", "group_time_effects"]
 
 Control = Literal["never", "not_yet"]
 Base = Literal["varying", "universal"]
 Unbalanced = Literal["pairs", "levels"]
+Variance = Literal["analytic", "none"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
@@ -42,6 +43,7 @@ def group_time_effects(
     anticipation: int = 0,
     covariates: Sequence[str] = (),
     unbalanced: Unbalanced = "pairs",
+    variance: Variance = "analytic",
 ) -> Estimate:
     """Estimate the average effect on each group in each period and average the treated cells.
 
@@ -65,6 +67,8 @@ def group_time_effects(
     unbalanced : {"pairs", "levels"}
         In an unbalanced panel: changes of units observed in both periods, or differences of group means in levels, for which
         it must not matter who is observed when (also for repeated cross sections).
+    variance : {"analytic", "none"}
+        ``"none"`` skips influence functions, for fast refits.
 
     Returns
     -------
@@ -100,12 +104,14 @@ def group_time_effects(
     choose("method", method, Method)
     choose("base", base, Base)
     choose("unbalanced", unbalanced, Unbalanced)
+    choose("variance", variance, Variance)
     options: dict[str, Any] = {
-        "control": control, "method": method, "base": base, "anticipation": anticipation, "covariates": tuple(covariates), "unbalanced": unbalanced
+        "control": control, "method": method, "base": base, "anticipation": anticipation, "covariates": tuple(covariates), "unbalanced": unbalanced,
+        "variance": variance,
     }  # fmt: skip
     data = _data(panel, control, anticipation, tuple(covariates))
     table = _table(data.cohort, panel.n_periods, control, base, anticipation)
-    effects = _effects(data, table, method, unbalanced)
+    effects = _effects(data, table, method, unbalanced, variance == "analytic")
     return _packed(panel, data, *_identified(table, effects), options)
 
 
@@ -228,17 +234,21 @@ def _identified(table: _Table, effects: _Effects) -> tuple[_Table, _Effects, tup
 # ---------------------------------------------------------------- effects
 
 
-def _effects(data: _Data, table: _Table, method: Method, unbalanced: Unbalanced) -> _Effects:
+def _effects(data: _Data, table: _Table, method: Method, unbalanced: Unbalanced, analytic: bool) -> _Effects:
     balanced = not np.isnan(data.outcome).any()
     if unbalanced == "levels" and not balanced:
-        return _one_by_one(data, table, method)
-    return _by_means(data, table, balanced) if data.covariates is None else _by_design(data, table, method, balanced)
+        found = _one_by_one(data, table, method)
+    elif data.covariates is None:
+        found = _by_means(data, table, balanced, analytic)
+    else:
+        found = _by_design(data, table, method, balanced)
+    return found if analytic else replace(found, influence=np.zeros((len(table.group), 0)))
 
 
-def _by_means(data: _Data, table: _Table, balanced: bool) -> _Effects:
+def _by_means(data: _Data, table: _Table, balanced: bool, analytic: bool) -> _Effects:
     """Compare mean changes, all periods of a group at once."""
     size = len(table.group)
-    influence = np.zeros((size, len(data.cohort)))
+    influence = np.zeros((size, len(data.cohort) if analytic else 0))
     effect, treated, controls = np.zeros(size), np.zeros(size, dtype=int), np.zeros(size, dtype=int)
     outcome, weights = np.ascontiguousarray(data.outcome.T), np.ascontiguousarray(data.weights.T)
     for group in np.unique(table.group):
@@ -251,16 +261,18 @@ def _by_means(data: _Data, table: _Table, balanced: bool) -> _Effects:
         same = part.after.min() == part.after.max()
         allowed = None if same else data.cohort[others] > part.after[:, None]
         for rows, sign, mask, used in ((own, 1.0, None, treated), (others, -1.0, allowed, controls)):
-            mean, spread, used[cells] = _mean_changes(outcome[:, rows], weights[:, rows], part, mask, balanced)
+            mean, deviation, used[cells] = _mean_changes(outcome[:, rows], weights[:, rows], part, mask, balanced)
             effect[cells] += sign * mean
-            influence[cells[:, None], rows] = sign * spread
+            if analytic:
+                weight, distance = deviation
+                influence[cells[:, None], rows] = sign * (weight * (distance - mean[:, None]))
     return _Effects(effect, influence, treated, controls)
 
 
 def _mean_changes(
     outcome: Floats, weights: Floats, part: _Table, mask: Bools | None, balanced: bool
-) -> tuple[Floats, Floats, Ints]:
-    """Return mean changes (m,), their influence (m, n) and the number of units behind each."""
+) -> tuple[Floats, tuple[Floats, Floats], Ints]:
+    """Return mean changes (m,), weights and changes behind them (m, n), and the number of units behind each."""
     changes = outcome[part.time] - outcome[part.base]
     weight = weights[:1] if (weights == weights[:1]).all() else weights[np.minimum(part.time, part.base)]
     if not balanced:
@@ -273,7 +285,7 @@ def _mean_changes(
     mean = np.einsum("mn,mn->m", np.broadcast_to(weight, changes.shape), changes)
     mean[np.broadcast_to(total[:, 0] <= 0, mean.shape)] = np.nan
     used = np.full(len(mean), outcome.shape[1]) if mask is None else mask.sum(axis=1)
-    return mean, weight * (changes - mean[:, None]), used
+    return mean, (weight, changes), used
 
 
 def _by_design(data: _Data, table: _Table, method: Method, balanced: bool) -> _Effects:
@@ -371,23 +383,26 @@ def _packed(
         table.group, table.time, effects.effect, effects.influence, data.cohort, _share(data), panel.periods, sentence
     )
     simple = average(aggregator, "simple")
+    shared: dict[str, Any] = {
+        "value": simple.value,
+        "estimand": f"{sentence}, {HEADLINES['simple']}",
+        "method": f"group-time effects ({options['method']}, controls {options['control'].replace('_', ' ')} treated)",
+        "citation": _CITATION,
+        "options": options,
+        "fit": partial(group_time_effects, **options),
+        "aggregator": aggregator,
+    }
+    counts: dict[str, Any] = {"n_units": len(data.rows), "n_treated": int(np.isfinite(data.cohort).sum())}
+    checks = (*panel.checks, *data.checks, *found, single_units(data.cohort))
+    cells = _cells(panel, table, effects)
+    if not effects.influence.shape[1]:
+        facts = panel_facts(panel) | counts
+        return Estimate(
+            std_error=np.nan, cells=cells.assign(std_error=np.nan), panel=panel, checks=checks, **shared, **facts
+        )
     psi = _influence(panel, data, table, np.vstack([simple.influence.T, effects.influence]))
-    estimate = Estimate.from_psi(
-        value=simple.value,
-        psi=psi,
-        panel=panel,
-        cells=_cells(panel, table, effects),
-        estimand=f"{sentence}, {HEADLINES['simple']}",
-        method=f"group-time effects ({options['method']}, controls {options['control'].replace('_', ' ')} treated)",
-        citation=_CITATION,
-        options=options,
-        n_units=len(data.rows),
-        n_treated=int(np.isfinite(data.cohort).sum()),
-        checks=(*panel.checks, *data.checks, *found, single_units(data.cohort)),
-        fit=partial(group_time_effects, **options),
-        aggregator=aggregator,
-    )
-    return estimate.replace(checks=(*estimate.checks, _leads(estimate, (table.time < table.group).nonzero()[0])))
+    estimate = Estimate.from_psi(psi=psi, panel=panel, cells=cells, **shared, **counts)
+    return estimate.replace(checks=(*checks, _leads(estimate, np.flatnonzero(table.time < table.group))))
 
 
 def _share(data: _Data) -> Floats:
