@@ -97,8 +97,10 @@ def _absent(record: Source, file: SourceFile, mirror: Path | None) -> str:
 
 
 def _download(record: Source, file: SourceFile, cache: Path | None) -> Path:
-    import pooch
-
+    try:
+        import pooch
+    except ModuleNotFoundError:
+        raise DataError("Downloading needs pooch: pip install 'crimepolicy[data]'.") from None
     folder = Path(pooch.os_cache("crimepolicy")) if cache is None else cache
     try:
         path = pooch.retrieve(
