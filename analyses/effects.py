@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from analyses.mexico import Change, Sample, Section, with_regions
 from crimepolicy.did.group_time import group_time_effects
 from crimepolicy.did.imputation import imputation
+from crimepolicy.did.stacked import stacked_event_study
 from crimepolicy.did.two_way import two_way_fixed_effects
 from crimepolicy.errors import CrimepolicyError
 from crimepolicy.estimate import Estimate, path_term
@@ -21,12 +23,12 @@ __all__ = ["SIMULATED", "annual_rate", "fit_windows", "row", "states", "window_a
 
 Windows = Mapping[str, Sequence[int]]
 
+_YEAR_BEFORE = (-12, -1)
+_REFERENCE = -1
+
 SIMULATED = {
-    "*.p_dates": "simulated",
-    "*.p_places": "simulated",
-    "*.sd_dates": "simulated",
-    "*.sd_places": "simulated",
-    "*.decision.*": "simulated",
+    **dict.fromkeys(["*.p_dates", "*.p_places", "*.p_raw_dates", "*.p_raw_places", "p_dates"], "simulated"),
+    **dict.fromkeys(["*.band_low", "*.band_high", "*.bounds.*", "*.breakdown"], "band"),
 }
 """Kinds of the numbers that come from drawn assignments."""
 
@@ -47,6 +49,8 @@ def fit_windows(panel: Panel, windows: Windows, **options: Any) -> Estimate:
 def window_numbers(estimate: Estimate, mechanisms: Mapping[str, Mechanism], *, draws: int, seed: int) -> dict[str, Any]:
     """Return every window with clustered and randomised uncertainty, the interval that decides, and deaths.
 
+    Under ``placebos`` stand the estimates of all drawn assignments, for plots.
+
     Parameters
     ----------
     estimate : Estimate
@@ -59,7 +63,13 @@ def window_numbers(estimate: Estimate, mechanisms: Mapping[str, Mechanism], *, d
     by_place, by_state = cluster(estimate, "unit"), cluster(estimate, states(estimate))
     random = {name: randomization_test(estimate, how, draws=draws, seed=seed) for name, how in mechanisms.items()}
     assert estimate.path is not None
-    return {str(name): _window(str(name), by_place, by_state, random) for name in estimate.path.index}
+    windows = {str(name): _window(str(name), by_place, by_state, random) for name in estimate.path.index}
+    return {"windows": windows, "placebos": {kind: _placebos(test, list(windows)) for kind, test in random.items()}}
+
+
+def _placebos(test: Estimate, windows: list[str]) -> dict[str, list[float]]:
+    assert test.null is not None
+    return {name: test.null[path_term("window", name)].tolist() for name in windows}
 
 
 def _window(name: str, by_place: Estimate, by_state: Estimate, random: Mapping[str, Estimate]) -> dict[str, Any]:
@@ -80,7 +90,7 @@ def _window(name: str, by_place: Estimate, by_state: Estimate, random: Mapping[s
         reach = float(stats.norm.ppf(0.975)) * spread
         intervals.append((value - reach, value + reach))
         errors.append(spread)
-        uncertainty |= {f"sd_{kind}": spread, f"p_{kind}": test.p_value(term)}
+        uncertainty |= {f"sd_{kind}": spread, f"p_{kind}": test.p_value(term), f"p_raw_{kind}": _raw_p(test, term)}
     low, high = min(low for low, _ in intervals), max(high for _, high in intervals)
     detectable = (stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) * max(errors)
     ratio = {
@@ -99,6 +109,14 @@ def _window(name: str, by_place: Estimate, by_state: Estimate, random: Mapping[s
     }
 
 
+def _raw_p(test: Estimate, term: str) -> float:
+    """Return the p-value of the estimate itself, not divided by its standard error; published beside, never decisive."""
+    assert test.null is not None
+    placebos = test.null[term].dropna()
+    farther = (placebos.abs() >= abs(float(test.estimates[term]))).sum()
+    return float((1 + farther) / (1 + len(placebos)))
+
+
 def _deaths(observed: float, ratio: Mapping[str, Any]) -> dict[str, float]:
     """Return the deaths added: those observed less those observed over the ratio, at its value and at both ends."""
     named = {"added": "value", "added_low": "low", "added_high": "high"}
@@ -114,7 +132,7 @@ def row(make: Callable[[], Sample], section: Section, change: Change) -> dict[st
     try:
         sample = make()
         effects = _effects(sample, section, change)
-    except (CrimepolicyError, ImportError) as problem:
+    except CrimepolicyError as problem:
         return named | {"failed": str(problem), "windows": {}}
     return named | {"n_treated": len(sample.treated), "n_comparison": len(sample.controls), "windows": effects}
 
@@ -199,10 +217,8 @@ def _two_way(sample: Sample, section: Section) -> Estimate:
 
 
 def _stacked(sample: Sample, section: Section) -> Estimate:
-    from crimepolicy.did.stacked import stacked_event_study
-
     low, high = section["main"]["path"]
-    return stacked_event_study(sample.panel, family="poisson", window=(low, high))
+    return stacked_event_study(sample.panel, family="poisson", window=(low, high), reference=_YEAR_BEFORE)
 
 
 def _group_time(sample: Sample, section: Section) -> Estimate:
@@ -216,21 +232,35 @@ _FITS: dict[str, Callable[[Sample, Section], Estimate]] = {
 }
 
 
-def window_average(estimate: Estimate, span: Sequence[int]) -> tuple[float, Estimate]:
-    """Return the mean of a path over the months of a window, as an estimate of its own."""
-    assert estimate.path is not None
+def window_average(estimate: Estimate, span: Sequence[int], base: Sequence[int] | None = None) -> Estimate:
+    """Return the mean of a path over the months of a window, less its mean over the months of a base, as an estimate.
+
+    A month of the base that the estimator itself used as reference counts as zero.
+    """
     assert estimate.psi is not None
-    months = [k for k in estimate.path.index if span[0] <= k <= span[1]]
-    terms = [path_term("event_time", k) for k in months]
-    value = float(estimate.estimates[terms].mean())
-    psi = estimate.psi[terms].mean(axis=1).to_frame("att")
-    return value, estimate.replace(
+    weights = _mean_weights(estimate, span)
+    if base is not None:
+        weights = weights.sub(_mean_weights(estimate, base), fill_value=0.0)
+    value = float((estimate.estimates[weights.index] * weights).sum())
+    psi = (estimate.psi[weights.index] @ weights).to_frame("att")
+    return estimate.replace(
         value=value, psi=psi, path=None, cells=None, std_error=float("nan"), draws=None, companions={}
     )
 
 
+def _mean_weights(estimate: Estimate, span: Sequence[int]) -> pd.Series:
+    assert estimate.path is not None
+    assert estimate.psi is not None
+    months = [k for k in range(span[0], span[1] + 1) if k in estimate.path.index or k == _REFERENCE]
+    # A reference month carries no influence: its effect is zero by construction.
+    terms = [term for term in (path_term("event_time", k) for k in months) if term in estimate.psi]
+    return pd.Series(1.0 / len(months), index=terms)
+
+
 def _averaged(estimate: Estimate, panel: Panel, span: Sequence[int]) -> dict[str, Any]:
-    value, mean = window_average(estimate, span)
+    # One month as base would carry its own noise into every window.
+    mean = window_average(estimate, span, None if estimate.method.startswith("stacked") else _YEAR_BEFORE)
+    value = mean.value
     place, state = cluster(mean, "unit"), cluster(mean, states(mean))
     errors = {"se_municipality": place.std_error, "se_state": state.std_error}
     if estimate.scale == "level":

@@ -33,6 +33,8 @@ from crimepolicy.sensitivity.restrictions import relative_magnitudes
 
 Numbers = dict[str, Any]
 
+_LAST_HALF = (-6, -1)
+
 
 def sample_numbers(inputs: Inputs, section: Section) -> Numbers:
     """Return who is treated, who is compared, what was left out and how alike they were before."""
@@ -79,7 +81,7 @@ def effect_numbers(inputs: Inputs, section: Section, change: Mapping[str, Any], 
     sample = kingpin_sample(inputs, section, change)
     how = mechanisms(sample.panel, inputs, section)
     found = window_numbers(fit_windows(sample.panel, section["main"]["windows"]), how, draws=draws, seed=seed)
-    return {"windows": found, "n_treated": len(sample.treated), "n_comparison": len(sample.controls), "draws": draws}
+    return found | {"n_treated": len(sample.treated), "n_comparison": len(sample.controls), "draws": draws}
 
 
 def path_estimate(inputs: Inputs, section: Section) -> Estimate:
@@ -168,7 +170,7 @@ def honest_numbers(inputs: Inputs, section: Section, *, seed: int) -> Numbers:
     shared: Numbers = {"bins": halves[0][1] - halves[0][0] + 1, "window": (halves[0][0], halves[-1][1]), "seed": seed}
     numbers: Numbers = {"half_years": _half_years(path, halves)}
     for name, (low, high) in {"months_0_5": (0, 5), "months_6_35": (6, 35)}.items():
-        target = {month: 1 / (high - low + 1) for month in range(low, high + 1)}
+        target = dict.fromkeys(range(low, high + 1), 1 / (high - low + 1))
         bounds = honest_bounds(
             path, restriction=[relative_magnitudes(M) for M in (0.0, 0.5, 1.0)], target=target, **shared
         )
@@ -181,20 +183,12 @@ def honest_numbers(inputs: Inputs, section: Section, *, seed: int) -> Numbers:
 
 def _half_years(path: Estimate, halves: list[list[int]]) -> Numbers:
     """Return the half-year means relative to the last half year before the removal."""
-    assert path.psi is not None
-    reference = window_average(path, (-6, -2))
-    scale = 5 / 6  # month -1 is the base, zero by construction, and the sixth month of the reference
     rows: Numbers = {}
     for low, high in halves:
-        if (low, high) == (-6, -1):
-            continue
-        value, mean = window_average(path, (low, high))
-        assert mean.psi is not None
-        assert reference[1].psi is not None
-        psi = mean.psi - scale * reference[1].psi
-        difference = cluster(mean.replace(value=value - scale * reference[0], psi=psi), "unit")
-        ends = difference.interval()
-        rows[f"{low}..{high}"] = {"rate": difference.value, "low": ends[0], "high": ends[1]}
+        if (low, high) != _LAST_HALF:
+            difference = cluster(window_average(path, (low, high), _LAST_HALF), "unit")
+            ends = difference.interval()
+            rows[f"{low}..{high}"] = {"rate": difference.value, "low": ends[0], "high": ends[1]}
     return rows
 
 
@@ -263,7 +257,7 @@ def _around(inputs: Inputs, section: Section, events: pd.DataFrame, *, draws: in
     try:
         estimate = fit_windows(panel, section["main"]["windows"])
         return {
-            "windows": window_numbers(estimate, mechanisms(panel, inputs, section), draws=draws, seed=seed),
+            **window_numbers(estimate, mechanisms(panel, inputs, section), draws=draws, seed=seed),
             "n_treated": len(events),
         }
     except CrimepolicyError as problem:
@@ -283,7 +277,7 @@ def state_numbers(inputs: Inputs, section: Section, *, draws: int, seed: int) ->
     panel = first_event_treatment(panel, events)
     how: dict[str, Mechanism] = {"dates": _dates(section), "places": RedrawPlaces()}
     found = window_numbers(fit_windows(panel, section["state"]["windows"]), how, draws=draws, seed=seed)
-    return {"windows": found, "n_treated": len(events), "n_comparison": panel.n_units - len(events), "draws": draws}
+    return {**found, "n_treated": len(events), "n_comparison": panel.n_units - len(events), "draws": draws}
 
 
 def count_numbers(inputs: Inputs, section: Section) -> Numbers:

@@ -16,6 +16,7 @@ from analyses.effects import SIMULATED
 from analyses.mexico import Inputs, Section, official_inputs
 from analyses.synthetic import synthetic_inputs
 from crimepolicy.claims.plan import read_plan
+from crimepolicy.report.numbers import write_numbers
 
 SECTION = "kingpins"
 CODE = [settings.HERE / f"{name}.py" for name in ("effects", "kingpins", "mexico", "settings", "synthetic")]
@@ -76,6 +77,12 @@ def compute(name: str, smoke: bool) -> dict[str, Any]:
     return NUMBERS[name](Run(inputs, section, draws, settings.seed_of(f"{SECTION}_{name}")))
 
 
+def write(numbers: dict[str, Any], out: Path, placebos: Path) -> None:
+    """Write the published numbers and, beside them, the placebo estimates that only figures need."""
+    write_numbers(placebos, numbers.pop("placebos", {}))
+    settings.publish(out, SECTION, numbers, SIMULATED)
+
+
 for name in NUMBERS:
 
     @task(id=f"{SECTION}_{name}")
@@ -87,9 +94,10 @@ for name in NUMBERS:
         plan: Path = settings.PLAN,
         environment: Path = settings.LOCK,
         out: Annotated[Path, Product] = settings.BUILD / f"{SECTION}_{name}.json",
+        placebos: Annotated[Path, Product] = settings.BUILD / "placebos" / f"{SECTION}_{name}.json",
     ) -> None:
-        """Numbers of claim K01 from official figures."""
-        settings.publish(out, SECTION, compute(name, smoke=False), SIMULATED)
+        """Compute numbers of claim K01 from official figures."""
+        write(compute(name, smoke=False), out, placebos)
 
     @mark.smoke
     @task(id=f"{SECTION}_{name}")
@@ -100,6 +108,7 @@ for name in NUMBERS:
         plan: Path = settings.PLAN,
         environment: Path = settings.LOCK,
         out: Annotated[Path, Product] = settings.BUILD / "smoke" / f"{SECTION}_{name}.json",
+        placebos: Annotated[Path, Product] = settings.BUILD / "smoke" / "placebos" / f"{SECTION}_{name}.json",
     ) -> None:
-        """The same numbers from an invented country."""
-        settings.publish(out, SECTION, compute(name, smoke=True), SIMULATED)
+        """Compute the same numbers from an invented country."""
+        write(compute(name, smoke=True), out, placebos)

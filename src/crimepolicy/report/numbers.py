@@ -39,11 +39,14 @@ ESTIMATE = Tolerance(
 )
 SIMULATED = Tolerance(
     "simulated",
-    2e-3,
+    0.0,
     2e-3,
     "seeded, but one draw in a thousand may fall on the other side of a tie on another processor",
 )
-_KINDS = {tolerance.kind: tolerance for tolerance in (EXACT, ESTIMATE, SIMULATED)}
+BAND = Tolerance(
+    "band", 3e-2, 3e-2, "critical values of seeded normal draws, turned by eigenvectors whose signs are free"
+)
+_KINDS = {tolerance.kind: tolerance for tolerance in (EXACT, ESTIMATE, SIMULATED, BAND)}
 
 
 def write_numbers(path: Path | str, numbers: Mapping[str, Any], *, kinds: Mapping[str, str] | None = None) -> None:
@@ -55,7 +58,7 @@ def write_numbers(path: Path | str, numbers: Mapping[str, Any], *, kinds: Mappin
         File to write; its folder is made.
     numbers : mapping
         Nested values: numbers, text, lists, None. Numpy scalars become plain; NaN and infinities become None.
-    kinds : mapping of pattern to {"exact", "estimate", "simulated"}, optional
+    kinds : mapping of pattern to {"exact", "estimate", "simulated", "band"}, optional
         Kind of the numbers whose dotted path matches the pattern (``"*.p_dates"``), where it is not the default: exact for
         whole numbers and text, estimate for other numbers.
 

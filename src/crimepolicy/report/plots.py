@@ -1,0 +1,292 @@
+"""Plots of an estimate, of every kind, on axes of one's own."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from crimepolicy.estimate import HEADLINE, Estimate
+from crimepolicy.report.plot_data import Data, Kind, plot_data
+from crimepolicy.report.style import ACCENT, BAND, GREY, INK, SECOND, WIDTH, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["draw", "plot"]
+
+_HEIGHTS: dict[str, float] = {"event": 3.5, "counts": 3.2, "null": 2.9, "draws": 2.9, "cells": 4.2}
+# Round percentages, equally far apart in the logarithm as far as the eye can tell.
+_RATIOS = (0.02, 0.05, 0.1, 0.2, 0.33, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
+
+
+def plot(
+    estimate: Estimate,
+    ax: "Axes | None" = None,
+    *,
+    kind: Kind | None = None,
+    term: str = HEADLINE,
+    level: float = 0.95,
+    title: str = "",
+    xlabel: str | None = None,
+    ylabel: str | None = None,
+    names: Mapping[str, str] | None = None,
+) -> "Axes":
+    """Draw an estimate and return the axes.
+
+    An event path has thin bars for pointwise intervals and a pale band that covers the whole path at once; hollow points lie before
+    the treatment. Log effects are drawn as percentages on a logarithmic axis. Everything stays readable in grey.
+
+    Parameters
+    ----------
+    estimate : Estimate
+        Any.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure by default.
+    kind : {"event", "terms", "cells", "null", "draws", "weights", "counts"}, optional
+        By default what the estimate carries first: path, cells, placebo distribution, posterior, weights.
+    term : str
+        The term whose distribution is shown (kinds null and draws).
+    level : float
+        Coverage of the intervals.
+    title, xlabel, ylabel : str
+        Texts; the labels have defaults.
+    names : mapping of str to str, optional
+        Other words for terms and labels.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    EstimationError
+        Where the estimate does not carry what the kind shows.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> null = pd.DataFrame({"att": [-0.1, 0.0, 0.2]})
+    >>> effect = Estimate(estimand="effect", value=0.5, std_error=float("nan"), method="", citation="", null=null)
+    >>> plot(effect).get_xlabel()
+    'Estimate where nothing happened'
+    """
+    data = plot_data(estimate, kind, term=term, level=level)
+    labels = {key: text for key, text in {"xlabel": xlabel, "ylabel": ylabel}.items() if text is not None}
+    return draw(data, ax, title=title, names=names, **labels)
+
+
+def draw(
+    data: Data,
+    ax: "Axes | None" = None,
+    *,
+    title: str = "",
+    names: Mapping[str, str] | None = None,
+    **labels: str,
+) -> "Axes":
+    """Draw the data of a plot, as `plot_data` returns them or as they were saved beside a figure."""
+    with style():
+        axes = ax if ax is not None else _new_axes(data)
+        words = dict(names or {})
+        shown = data | ({"label": [words.get(label, label) for label in data["label"]]} if "label" in data else {})
+        _DRAWERS[data["kind"]](axes, shown)
+        axes.set(**labels)
+        if title:
+            axes.set_title(title, loc="left", color=INK)
+    return axes
+
+
+def _new_axes(data: Data) -> "Axes":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    height = _HEIGHTS.get(data["kind"], 0.9 + 0.3 * len(data.get("label", ())))
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure.add_subplot()
+
+
+# --------------------------------------------------------------------------------------------------------------- paths
+
+
+def _event(ax: "Axes", data: Data) -> None:
+    time = np.asarray(data["event_time"], dtype=float)
+    value, low, high = (np.asarray(data[key], dtype=float) for key in ("estimate", "low", "high"))
+    if data["band_low"] is not None:
+        lower, upper = (np.asarray(data[key], dtype=float) for key in ("band_low", "band_high"))
+        ax.fill_between(
+            time, lower, upper, color=BAND, linewidth=0, label=f"{data['level']:.0%} band for the whole path"
+        )
+    ax.vlines(
+        time,
+        low,
+        high,
+        color=ACCENT,
+        linewidth=0.9,
+        label=f"{data['level']:.0%} interval, month by month" if len(time) > 24 else f"{data['level']:.0%} interval",
+    )
+    before = time < 0
+    ax.plot(
+        time[before],
+        value[before],
+        "o",
+        markersize=3.4,
+        markerfacecolor="white",
+        markeredgecolor=ACCENT,
+        markeredgewidth=0.9,
+    )
+    ax.plot(time[~before], value[~before], "o", markersize=3.4, color=ACCENT)
+    ax.axvline(-0.5, color=GREY, linewidth=0.7, linestyle=(0, (2, 2)))
+    _effect_axis(ax, data["scale"], low, high, "y")
+    ax.set_xlabel("Periods since the start of treatment")
+    _legend_above(ax)
+    ax.margins(x=0.02)
+
+
+def _counts(ax: "Axes", data: Data) -> None:
+    time, observed, expected = (np.asarray(data[key], dtype=float) for key in ("event_time", "observed", "expected"))
+    ax.plot(time, observed, color=ACCENT, marker="o", markersize=3, label="observed")
+    ax.plot(time, expected, color=SECOND, linestyle=(0, (4, 2)), label="expected without treatment")
+    ax.fill_between(time, observed, expected, color=BAND, linewidth=0)
+    ax.set_ylim(bottom=0)
+    ax.set_xlabel("Periods since the start of treatment")
+    ax.set_ylabel("Events")
+    _legend_above(ax)
+
+
+def _legend_above(ax: "Axes") -> None:
+    # Above the axes a legend hides no number, however the path runs.
+    ax.legend(
+        loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=2, fontsize=8.5, handlelength=1.4, columnspacing=1.4
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------- terms
+
+
+def _terms(ax: "Axes", data: Data) -> None:
+    place = np.arange(len(data["label"]))[::-1]
+    value, low, high = (np.asarray(data[key], dtype=float) for key in ("estimate", "low", "high"))
+    ax.hlines(place, low, high, color=ACCENT, linewidth=1.6)
+    ax.plot(value, place, "o", color=ACCENT, markersize=5)
+    ax.set_yticks(place, data["label"])
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(-0.6, len(place) - 0.4)
+    _effect_axis(ax, data["scale"], low, high, "x")
+
+
+def _weights(ax: "Axes", data: Data) -> None:
+    place = np.arange(len(data["label"]))[::-1]
+    weight = np.asarray(data["weight"], dtype=float)
+    ax.hlines(place, 0, weight, color=BAND, linewidth=3)
+    ax.plot(weight, place, "o", color=ACCENT, markersize=4.5)
+    ax.axvline(0, color=GREY, linewidth=0.7)
+    ax.set_yticks(place, data["label"])
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel(f"Weight (the {len(place)} largest of {data['n']:,})" if data["n"] > len(place) else "Weight")
+
+
+def _cells(ax: "Axes", data: Data) -> None:
+    groups, times = list(dict.fromkeys(data["group"])), sorted(dict.fromkeys(data["time"]))
+    value = np.asarray(data["estimate"], dtype=float)
+    size = 160 * np.abs(value) / max(float(np.nanmax(np.abs(value))), 1e-12)
+    x, y = [times.index(t) for t in data["time"]], [len(groups) - 1 - groups.index(g) for g in data["group"]]
+    # Area is the size of the effect; filled or hollow is its sign, so that it survives a grey printer.
+    ax.scatter(x, y, s=size, facecolors=np.where(value > 0, ACCENT, "white"), edgecolors=ACCENT, linewidths=0.9)
+    _sparse_ticks(ax, times, groups)
+    ax.set_xlabel("Period (filled: increase, hollow: decrease; area: size)")
+    ax.set_ylabel("First treated")
+
+
+def _sparse_ticks(ax: "Axes", times: Sequence[str], groups: Sequence[str]) -> None:
+    across, down = max(1, len(times) // 8), max(1, len(groups) // 16)
+    ax.set_xticks(range(0, len(times), across), times[::across])
+    ax.set_yticks([len(groups) - 1 - i for i in range(0, len(groups), down)], groups[::down])
+    ax.set_ylim(-0.8, len(groups) - 0.2)
+
+
+# ------------------------------------------------------------------------------------------------------- distributions
+
+
+def _null(ax: "Axes", data: Data) -> None:
+    _bars(ax, data)
+    ax.axvline(data["observed"], color=SECOND, linewidth=2)
+    top = max(data["count"])
+    right = data["observed"] > (data["edges"][0] + data["edges"][-1]) / 2
+    p = data["p_value"]
+    text = "observed" if p is None or np.isnan(p) else f"observed\np = {p:.3f}"
+    offset, align = ((-6, 0), "right") if right else ((6, 0), "left")
+    ax.annotate(
+        text,
+        (data["observed"], 1.02 * top),
+        xytext=offset,
+        textcoords="offset points",
+        va="top",
+        ha=align,
+        color=SECOND,
+        fontsize=9,
+    )
+    _effect_ticks(ax, data["scale"], data["edges"][0], data["edges"][-1], "x")
+    ax.set_xlabel("Estimate where nothing happened")
+    ax.set_ylabel(f"Count of {data['n']:,}")
+
+
+def _draws(ax: "Axes", data: Data) -> None:
+    _bars(ax, data)
+    ax.plot([data["low"], data["high"]], [0, 0], color=ACCENT, linewidth=4, solid_capstyle="butt", clip_on=False)
+    ax.plot([data["estimate"]], [0], "o", color=ACCENT, markersize=7, clip_on=False)
+    _effect_axis(ax, data["scale"], np.array([data["edges"][0]]), np.array([data["edges"][-1]]), "x")
+    ax.set_ylabel(f"Count of {data['n']:,} draws")
+
+
+def _bars(ax: "Axes", data: Data) -> None:
+    edges = np.asarray(data["edges"])
+    ax.bar(edges[:-1], data["count"], width=np.diff(edges), align="edge", color=BAND, edgecolor="white", linewidth=0.4)
+    ax.set_ylim(bottom=0)
+
+
+# ---------------------------------------------------------------------------------------------------------------- axes
+
+
+def _effect_axis(ax: "Axes", scale: str, low: Any, high: Any, which: str) -> None:
+    none = 1.0 if scale == "ratio" else 0.0
+    (ax.axhline if which == "y" else ax.axvline)(none, color=INK, linewidth=0.8)
+    _effect_ticks(ax, scale, float(np.nanmin(low)), float(np.nanmax(high)), which)
+    text = "Effect" if scale == "level" else "Difference from expected"
+    (ax.set_ylabel if which == "y" else ax.set_xlabel)(text)
+
+
+def _effect_ticks(ax: "Axes", scale: str, low: float, high: float, which: str) -> None:
+    """Label log effects and ratios as percentages."""
+    if scale == "level":
+        return
+    axis = ax.yaxis if which == "y" else ax.xaxis
+    if scale == "ratio":
+        (ax.set_yscale if which == "y" else ax.set_xscale)("log")
+        axis.set_minor_locator(_no_ticks())
+    ends = (low, high) if scale == "log" else (np.log(low), np.log(high))
+    ratios = [ratio for ratio in _RATIOS if ends[0] - 0.25 <= np.log(ratio) <= ends[1] + 0.25]
+    axis.set_ticks(
+        [np.log(ratio) if scale == "log" else ratio for ratio in ratios], [_percent(ratio) for ratio in ratios]
+    )
+
+
+def _no_ticks() -> Any:
+    from matplotlib.ticker import NullLocator
+
+    return NullLocator()
+
+
+def _percent(ratio: float) -> str:
+    change = round(100 * (ratio - 1))
+    return "0" if change == 0 else f"{change:+,}%".replace("-", "\u2212")
+
+
+_DRAWERS: dict[str, Callable[["Axes", Data], None]] = {
+    "event": _event,
+    "terms": _terms,
+    "cells": _cells,
+    "null": _null,
+    "draws": _draws,
+    "weights": _weights,
+    "counts": _counts,
+}
