@@ -215,7 +215,7 @@ def test_size_is_exact_for_overdispersed_counts(panels: Panels, estimators: Esti
     """Negative binomial counts in places of very different size; two of fourteen treated: places and dates redrawn."""
     draws, rejected = 300, {"places": 0, "dates": 0, "clustered": 0}
     for seed in range(draws):
-        panel = panels["counts"](14, 16, treated=2, at=8, seed=seed, size=1.0)
+        panel = panels["counts"](14, 16, treated=2, at=8, seed=seed, size=1.0, mean=200.0)
         effect = estimators["log_ratio"](panel)
         rejected["places"] += randomization_test(effect, RedrawPlaces(), draws=99, seed=seed).p_value() <= 0.1
         rng = np.random.default_rng(seed)

@@ -113,7 +113,7 @@ def _sandwich(estimate: Estimate, by: Labels | None, correction: Correction) -> 
     count = _counted(labels)
     factor = 1.0 if correction == "CR0" else count / (count - 1)
     if correction == "CR1S":
-        problem = regression(estimate, by=labels)
+        problem = regression(estimate, by=by)
         factor *= (problem.n_rows - 1) / (problem.n_rows - problem.n_parameters)
     spread = pd.Series(np.sqrt(factor * (sums**2).sum(axis=0)), index=psi.columns)
     df = None if correction == "CR0" else float(count - 1)
@@ -125,8 +125,11 @@ def _sandwich(estimate: Estimate, by: Labels | None, correction: Correction) -> 
 def _bias_reduced(estimate: Estimate, by: Labels | None) -> Estimate:
     labels = labels_of(estimate, by)
     count = _counted(labels)
-    result = bell_mccaffrey(regression(estimate, by=labels))
-    psi = pd.DataFrame({HEADLINE: _spread_over(result.psi, labels)}, index=influence(estimate).index)
+    problem = regression(estimate, by=by)
+    result = bell_mccaffrey(problem)
+    own = pd.Series(result.psi, index=problem.names).reindex(labels).to_numpy()
+    sizes = pd.Series(labels).groupby(labels).transform("size").to_numpy()
+    psi = pd.DataFrame({HEADLINE: own / sizes}, index=influence(estimate).index)
     spread = pd.Series({HEADLINE: result.std_error})
     return with_errors(
         estimate,
@@ -227,11 +230,6 @@ def _counted(labels: np.ndarray) -> int:
 
 def _named(correction: str, count: int) -> str:
     return f"{correction} ({count} clusters)"
-
-
-def _spread_over(cluster_psi: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    codes = pd.factorize(labels)[0]
-    return cluster_psi[codes] / np.bincount(codes)[codes]
 
 
 def _with_few(estimate: Estimate, by: Labels | None) -> tuple[Check, ...]:

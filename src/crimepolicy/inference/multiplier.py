@@ -30,7 +30,7 @@ _POINTS = {
 
 
 def multiplier_bootstrap(
-    estimate: Estimate, *, by: Labels | None = None, draws: int = 999, weights: Multiplier = "mammen", seed: int = 0
+    estimate: Estimate, *, by: Labels | None = None, draws: int = 999, weights: Multiplier = "rademacher", seed: int = 0
 ) -> Estimate:
     """Return the estimate with bootstrap draws, robust standard errors and simultaneous bands from its influence functions.
 
@@ -45,8 +45,8 @@ def multiplier_bootstrap(
         Level of inference; the estimate's own by default.
     draws : int
         Number of draws.
-    weights : {"mammen", "rademacher", "webb"}
-        Distribution of the weights (two points of skewness one; plus or minus one; six points).
+    weights : {"rademacher", "mammen", "webb"}
+        Distribution of the weights (plus or minus one; two points of skewness one; six points).
     seed : int
 
     Returns

@@ -36,6 +36,8 @@ class Regression:
         Orthonormal basis of the other regressors, after absorbed effects.
     codes : array (n,)
         Cluster of each row, 0 to n_clusters - 1. Absorbed effects are nested in clusters.
+    names : array (n_clusters,)
+        Labels of the clusters.
     n_clusters, n_rows, n_parameters : int
         Counts; absorbed effects are counted among the parameters.
     """
@@ -44,6 +46,7 @@ class Regression:
     regressor: Array
     nuisance: Array
     codes: Array
+    names: Array
     n_clusters: int
     n_rows: int
     n_parameters: int
@@ -94,14 +97,15 @@ def least_squares(
             "The treatment is collinear with the effects and covariates, so its coefficient is not identified."
         )
     count = n_absorbed + basis.shape[1] + 1
-    return Regression(inside[:, 0], inside[:, 1], basis, codes, len(names), len(codes), count)
+    return Regression(inside[:, 0], inside[:, 1], basis, codes, np.asarray(names), len(names), len(codes), count)
 
 
 def regression(estimate: Estimate, by: Labels | None = None) -> Regression:
     """Return the two-way regression whose coefficient is this estimate.
 
-    The regression is rebuilt from the panel and the options `covariates` and `region_by_period` of the estimate, and it is
-    returned only if it gives the same number: that equality is the proof that the estimate is this regression.
+    The regression is rebuilt from the panel (its dose, where it has one) and the options `covariates` and `effects` of the
+    estimate, and it is returned only if it gives the same number: that equality is the proof that the estimate is this
+    regression.
 
     Raises
     ------
@@ -113,13 +117,15 @@ def regression(estimate: Estimate, by: Labels | None = None) -> Regression:
         raise InferenceError(
             "The estimate is weighted; leverage corrections and the wild bootstrap are defined here for unweighted regressions. Use CR1 or CR3."
         )
-    seen = panel.observed
-    unit, period = np.nonzero(seen)
     covariates: Sequence[str] = tuple(estimate.options.get("covariates") or ())
-    region = panel.region if estimate.options.get("region_by_period") else None
-    nuisance = np.column_stack([_period_dummies(period, unit, region), *(panel.X[name][seen] for name in covariates)])
+    regressors = [panel.D.astype(float) if panel.dose is None else panel.dose, *(panel.X[name] for name in covariates)]
+    strata = panel.region if estimate.options.get("effects") == "unit+region:period" else None
+    seen = _informative(panel.observed & ~np.isnan(regressors).any(axis=0), strata)
+    unit, period = np.nonzero(seen)
+    dummies = _period_dummies(period, unit, strata)
+    nuisance = np.column_stack([dummies, *(column[seen] for column in regressors[1:])])
     clusters = labels_of(estimate, by, panel.units)[unit]
-    problem = least_squares(panel.Y[seen], panel.D[seen].astype(float), nuisance, clusters, absorbed=unit)
+    problem = least_squares(panel.Y[seen], regressors[0][seen], nuisance, clusters, absorbed=unit)
     if abs(problem.coefficient - estimate.value) > _SAME * max(abs(estimate.value), _typical(panel)):
         raise InferenceError(
             f"{estimate.method} with these options is not a least-squares regression with unit and period effects (that gives "
@@ -133,6 +139,18 @@ def _period_dummies(period: Array, unit: Array, region: Array | None) -> Array:
     labels = period if region is None else pd.MultiIndex.from_arrays([pd.factorize(region)[0][unit], period])
     codes = pd.factorize(labels)[0]
     return np.asarray(codes[:, None] == np.arange(codes.max() + 1), dtype=float)
+
+
+def _informative(seen: Array, strata: Array | None) -> Array:
+    """Leave out units and periods of one cell, which the effects fit exactly and which would only add to N and K."""
+    codes = np.zeros(len(seen), dtype=int) if strata is None else pd.factorize(strata)[0]
+    before = -1
+    while seen.sum() != before:
+        before = int(seen.sum())
+        seen = seen & (seen.sum(axis=1, keepdims=True) > 1)
+        cells = np.array([seen[codes == code].sum(axis=0) for code in range(codes.max() + 1)])
+        seen = seen & (cells[codes] > 1)
+    return seen
 
 
 def _basis(columns: Array) -> Array:
