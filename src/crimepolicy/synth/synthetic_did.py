@@ -1,7 +1,7 @@
 """Synthetic difference in differences: weighted donors and weighted periods before treatment."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -130,6 +130,9 @@ def _estimate(panel: Panel, *, settings: _Settings, variance: Variance) -> Estim
     plain = comparison(panel, scale=settings.scale, exclude=settings.exclude)
     data, found = adjust(plain, panel, settings.covariates, partial(_problem, settings=settings))
     problem = _problem(data, settings)
+    if settings.covariates == "joint":
+        # The published ridge looks at the outcome as it is, so that one objective has coefficients and weights.
+        problem = replace(problem, ridges=_problem(plain, settings).ridges)
     fitted = problem.contrasts()
     gaps = np.stack([one.gaps for one in fitted])
     donors, periods = [one.donors for one in fitted], [one.periods for one in fitted]

@@ -15,6 +15,8 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 _SLACK = 1e-9  # reduced gradients below this share of the largest are taken as zero
 _RIDGE_FAST = 1e-6  # below this ridge, relative to the data, normal equations lose too many digits
+_RIDGE_TRACE = 1e-9  # a ridge this small only picks one of several optima; it does not make them worse
+_EXACT = 1e-6  # residuals below this share of the data are a perfect fit, to which every donor could contribute
 _SMALL = 60  # columns up to which the plain solver is the faster one
 _EXCHANGES = 60
 
@@ -150,11 +152,12 @@ def _on_support(columns: Floats, ridge: float) -> Floats:
 
 
 def _is_unique(rows: Floats, weights: Floats, residual: Floats, ridge: float) -> bool:
-    if ridge > 0:
+    if ridge > _RIDGE_TRACE * len(rows):
         return True
     gradient = rows.T @ residual
     slack = gradient - gradient[weights > 0].min()
     size = float(np.abs(gradient).max()) + float(np.sqrt((rows**2).sum(axis=0).max() * (residual @ residual)))
-    could_enter = (weights > 0) | (slack <= _SLACK * size + np.finfo(float).eps)
+    exact = float(residual @ residual) <= _EXACT**2 * len(rows)
+    could_enter = (weights > 0) | (slack <= _SLACK * size + np.finfo(float).eps) | exact
     columns = np.vstack([rows[:, could_enter], np.ones(int(could_enter.sum()))])
     return bool(columns.shape[1] <= len(columns)) and int(np.linalg.matrix_rank(columns)) == columns.shape[1]
