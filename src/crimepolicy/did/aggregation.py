@@ -188,7 +188,7 @@ def _each(cells: CellAverages, kept: Bools, by: Ints, shares: Floats) -> tuple[l
     for label in range(len(labels)) if influence.size else ():
         inside = part == label
         influence[label] = weight[inside] @ cells.influence[members[inside]]
-        if cells.estimated_shares and cells.shares is None:
+        if _shares_vary(cells):
             pull = np.bincount(
                 cells.group[members[inside]], cells.effect[members[inside]] - values[label], len(cells.periods)
             )
@@ -252,6 +252,7 @@ def _packed(
     psi = pd.DataFrame(averages.influence, index=estimate.psi.index, columns=terms, copy=False)
     # A reference point is zero by construction: no influence, hence no standard error.
     known = averages.influence.any(axis=0)
+    known[0] = True
     psi = psi if known.all() else psi.loc[:, known]
     return Estimate.from_psi(
         value=averages.value,

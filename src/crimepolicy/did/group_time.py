@@ -419,7 +419,7 @@ def _influence(panel: Panel, data: _Data, table: _Table, influence: Floats) -> p
     names = [path_term("cell", f"{text[g]}, {text[t]}") for g, t in zip(table.group, table.time, strict=True)]
     psi = pd.DataFrame(influence.T, index=panel.units[data.rows], columns=[HEADLINE, *names], copy=False)
     # A reference cell is zero by construction: no influence, hence no standard error.
-    known = influence.any(axis=1)
+    known = np.append(True, table.time != table.base)
     return psi if known.all() else psi.loc[:, known]
 
 

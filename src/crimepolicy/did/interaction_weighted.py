@@ -305,7 +305,9 @@ def _packed(
         *(path_term("cell", f"{text[g]}, {text[t]}") for g, t in zip(cells.group, cells.time, strict=True)),
     ]
     influence = np.column_stack([simple.influence, event.influence[:, 1:], cells.influence[:, used].T])
-    psi = pd.DataFrame(influence, index=panel.units[used], columns=terms).loc[:, influence.any(axis=0)]
+    # Reference points are zero by construction: no influence, hence no standard error.
+    known = np.append(True, influence[:, 1:].any(axis=0))
+    psi = pd.DataFrame(influence, index=panel.units[used], columns=terms).loc[:, known]
     factor, clusters = _factor(panel, fit, used, int(cells.influence.any(axis=1).sum()), options["correction"])
     shared: dict[str, Any] = {
         "panel": panel, "factor": factor, "correction": options["correction"], "df": float(clusters - 1) if clusters > 1 else None,
