@@ -1,28 +1,28 @@
 """What covariates explain, taken out of every series before weights are chosen, or together with them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 from scipy.optimize import minimize
 
-from crimepolicy.errors import DesignError, offenders
+from crimepolicy.errors import DesignError, offenders, suggest
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
 from crimepolicy.synth.cohorts import Comparison
 from crimepolicy.synth.contrast import Problem
 
-__all__ = ["CovariateAdjustment", "adjust"]
+__all__ = ["Adjustment", "adjust"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-CovariateAdjustment = Literal["none", "projected", "joint"]
+Adjustment = Literal["projected", "joint"]
 
 _TOLERANCE = 1e-10
 
 
 def adjust(
-    data: Comparison, panel: Panel, how: CovariateAdjustment, problem_of: Callable[[Comparison], Problem]
+    data: Comparison, panel: Panel, names: Sequence[str], how: Adjustment, problem_of: Callable[[Comparison], Problem]
 ) -> tuple[Comparison, tuple[Check, ...]]:
     """Return the comparison with the covariates' part as its offset, and what was done as a check.
 
@@ -32,44 +32,33 @@ def adjust(
         Without offset.
     panel : Panel
         Holds the covariates X, each (N, T).
-    how : {"none", "projected", "joint"}
+    names : sequence of str
+        Covariates to use.
+    how : {"projected", "joint"}
         As in `synthetic_did`.
     problem_of : function
         The contrast problem of a comparison, for the joint choice of coefficients and weights.
     """
-    if how == "none":
-        names = list(panel.X)
-        unused = Check(
-            "covariates_unused",
-            None,
-            len(names),
-            f"covariates of the panel that this estimate does not use: {offenders(names)}.",
-        )
-        return data, (unused,) if names else ()
-    X = _covariates(data, panel)
+    if not names:
+        return data, ()
+    X = _covariates(data, panel, names)
     beta = _projected(data, X) if how == "projected" else _joint(data, X, problem_of(data))
-    shown = ", ".join(f"{name} {value:.4g}" for name, value in zip(panel.X, beta, strict=True))
-    found = Check(
-        "covariate_coefficients",
-        None,
-        shown,
-        f"coefficients taken out before weighting, held fixed in replicates: {shown}.",
-    )
-    return replace(data, offset=np.tensordot(beta, X, axes=1)), (found,)
+    shown = ", ".join(f"{name} {value:.8g}" for name, value in zip(names, beta, strict=True))
+    text = f"coefficients taken out before weighting, held fixed in replicates: {shown}."
+    return replace(data, offset=np.tensordot(beta, X, axes=1)), (Check("covariate_coefficients", None, shown, text),)
 
 
-def _covariates(data: Comparison, panel: Panel) -> Floats:
-    if not panel.X:
-        raise DesignError(
-            "This panel has no covariates. Give covariates= to Panel.from_frame, or use covariates='none'."
-        )
-    X = np.stack(list(panel.X.values()))
+def _covariates(data: Comparison, panel: Panel, names: Sequence[str]) -> Floats:
+    unknown = [name for name in names if name not in panel.X]
+    if unknown:
+        raise DesignError(f"No such covariate in the panel: {offenders(unknown)}.{suggest(unknown[0], list(panel.X))}")
+    X = np.stack([panel.X[name] for name in names])
     rows = np.concatenate([data.donors, *(cohort.rows for cohort in data.cohorts)])
     holes = np.isnan(X[:, rows]).any(axis=(1, 2))
     if holes.any():
-        names = [name for name, hole in zip(panel.X, holes, strict=True) if hole]
+        holed = [name for name, hole in zip(names, holes, strict=True) if hole]
         raise DesignError(
-            f"Covariates have missing cells among treated units and donors: {offenders(names)}. Fill them, or use covariates='none'."
+            f"Covariates have missing cells among treated units and donors: {offenders(holed)}. Fill them, or leave them out."
         )
     return X
 

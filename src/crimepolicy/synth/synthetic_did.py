@@ -12,7 +12,7 @@ from crimepolicy.estimate import Estimate
 from crimepolicy.panel import Panel
 from crimepolicy.synth.cohorts import Comparison, DonorScale, comparison, require_donors
 from crimepolicy.synth.contrast import Preset, Problem
-from crimepolicy.synth.covariates import CovariateAdjustment, adjust
+from crimepolicy.synth.covariates import Adjustment, adjust
 from crimepolicy.synth.donors import donor_checks
 from crimepolicy.synth.packing import Labels, pack, weights_frame
 from crimepolicy.synth.resampling import Variance, replicate
@@ -31,7 +31,8 @@ def synthetic_did(
     *,
     regularisation: Regularisation = "published",
     weights: Preset = "sdid",
-    covariates: CovariateAdjustment = "none",
+    covariates: Sequence[str] = (),
+    adjustment: Adjustment = "joint",
     variance: Variance = "placebo",
     draws: int = 200,
     seed: int = 0,
@@ -53,9 +54,11 @@ def synthetic_did(
         all units is added, which matters for seasonal series.
     weights : {"sdid", "demeaned_sc", "sc", "did"}
         Preset of the contrast.
-    covariates : {"none", "projected", "joint"}
-        Use of the panel's covariates: none; subtract a regression on them, with unit and period effects, over untreated
-        cells; or choose coefficients and weights together as in the original paper.
+    covariates : sequence of str
+        Names in `panel.X` of covariates that vary over time, complete for donors and treated units.
+    adjustment : {"joint", "projected"}
+        Choose their coefficients together with the weights, as in the original paper, or take out beforehand a regression
+        of the donors' outcomes on them with unit and period effects.
     variance : {"placebo", "jackknife", "bootstrap", "none"}
         Placebo assigns the treatment to donors (all of them in turn where one unit is treated and `draws` allows);
         jackknife deletes units with weights held fixed; bootstrap draws units.
@@ -104,10 +107,12 @@ def synthetic_did(
     """
     choose("regularisation", regularisation, Regularisation)
     choose("weights", weights, Preset)
-    choose("covariates", covariates, CovariateAdjustment)
+    choose("adjustment", adjustment, Adjustment)
     choose("variance", variance, Variance)
     require_donors(panel, exclude)
-    settings = _Settings(regularisation, weights, covariates, variance, draws, seed, scale, tuple(exclude))
+    settings = _Settings(
+        regularisation, weights, tuple(covariates), adjustment, variance, draws, seed, scale, tuple(exclude)
+    )
     return _estimate(panel, settings=settings, variance=variance)
 
 
@@ -115,7 +120,8 @@ def synthetic_did(
 class _Settings:
     regularisation: Regularisation
     weights: Preset
-    covariates: CovariateAdjustment
+    covariates: tuple[str, ...]
+    adjustment: Adjustment
     variance: Variance
     draws: int
     seed: int
@@ -128,9 +134,9 @@ class _Settings:
 
 def _estimate(panel: Panel, *, settings: _Settings, variance: Variance) -> Estimate:
     plain = comparison(panel, scale=settings.scale, exclude=settings.exclude)
-    data, found = adjust(plain, panel, settings.covariates, partial(_problem, settings=settings))
+    data, found = adjust(plain, panel, settings.covariates, settings.adjustment, partial(_problem, settings=settings))
     problem = _problem(data, settings)
-    if settings.covariates == "joint":
+    if settings.covariates and settings.adjustment == "joint":
         # The published ridge looks at the outcome as it is, so that one objective has coefficients and weights.
         problem = replace(problem, ridges=_problem(plain, settings).ridges)
     fitted = problem.contrasts()
