@@ -80,7 +80,7 @@ def event_path(
         weights=weights,
         n_pre=int((labels < -1).sum()),
         target=words,
-        checks=_rank_check(estimate, len(relative)),
+        checks=(*_rank_check(estimate, len(relative)), *_base_check(values[times == reference][0], reference)),
     )
 
 
@@ -163,3 +163,13 @@ def _rank_check(estimate: Estimate, n_terms: int) -> tuple[Check, ...]:
         else " It is singular, and the tests lean on directions that were not measured: aggregate event time with bins=."
     )
     return (Check("covariance_rank", n_clusters > n_terms, n_clusters, text + advice),)
+
+
+def _base_check(at_reference: float, reference: int) -> tuple[Check, ...]:
+    if at_reference == 0:
+        return ()
+    text = (
+        f"The path is {at_reference:.3g} at event time {reference}, not zero, and was re-expressed as differences from it. That is right "
+        "only where leads and lags share one base."
+    )
+    return (Check("reference_period", None, float(at_reference), text),)
