@@ -1,6 +1,7 @@
 """Panels that several difference-in-differences tests use."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from crimepolicy.panel import Panel
 def mpdta_panel(reference_data: Callable[[str], Path]) -> Callable[..., Panel]:
     """Return a function that builds the panel of county teen employment, with options of `Panel.from_frame`."""
 
+    @cache
     def build(
         *,
         unbalanced: bool = False,
