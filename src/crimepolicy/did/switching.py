@@ -1,0 +1,323 @@
+"""Switching effects: units that change treatment beside units of the same past treatment that do not (yet) change."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from crimepolicy.errors import DesignError, choose, offenders
+from crimepolicy.estimate import HEADLINE, Check, Estimate, panel_facts, path_term
+from crimepolicy.panel import Panel
+
+__all__ = ["switching_effects"]
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.intp]]
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
+Switchers = Literal["first", "all"]
+Direction = Literal["both", "on", "off"]
+Control = Literal["not_yet", "never"]
+Variance = Literal["analytic", "none"]
+
+_CITATIONS = {
+    "first": "de Chaisemartin and D'Haultfoeuille (2026), Review of Economics and Statistics (DID_l)",
+    "all": "de Chaisemartin and D'Haultfoeuille (2020), American Economic Review 110(9), 2964-2996 (DID_M)",
+}
+
+
+def switching_effects(
+    panel: Panel,
+    *,
+    switchers: Switchers = "first",
+    effects: int = 1,
+    placebos: int = 0,
+    direction: Direction = "both",
+    control: Control = "not_yet",
+    normalized: bool = False,
+    same_switchers: bool = False,
+    variance: Variance = "analytic",
+) -> Estimate:
+    """Estimate the effects of changes of treatment, on and off, without any model for units that never change.
+
+    The estimand of entry l of the path is the mean, over units that change treatment, of the difference that the change made l
+    periods later (the sign is reversed for units that switch off).
+
+    Parameters
+    ----------
+    panel : Panel
+        Treatment may switch on and off at any time. `panel.weights` are not used.
+    switchers : {"first", "all"}
+        ``"first"`` (DID_l): each unit's first change, whatever treatment follows. ``"all"`` (DID_M): every change, as long as the
+        new treatment lasts to the period looked at.
+    effects, placebos : int
+        Number of periods after the change (the first is event time 0), and of placebo differences before it (event times -2, -3, ...;
+        the period before the change, event time -1, is the reference).
+    direction : {"both", "on", "off"}
+        Which changes to use.
+    control : {"not_yet", "never"}
+        Units that have not changed yet, or never do (``switchers="first"`` only).
+    normalized : bool
+        Divide effect l by the periods of changed treatment received up to it.
+    same_switchers : bool
+        Use only the units for which every effect exists.
+    variance : {"analytic", "none"}
+        ``"none"`` skips influence functions, for fast refits.
+
+    Returns
+    -------
+    Estimate
+        Headline: for ``"first"`` the average total effect per period of changed treatment over all effects asked for; for ``"all"``
+        the instantaneous effect DID_M.
+
+    Raises
+    ------
+    DesignError
+        Where no unit changes treatment beside a unit of the same treatment that does not.
+
+    Assumptions
+    -----------
+    Units of the same past treatment would have moved in parallel. ``"all"`` also needs that past treatments have no effect.
+
+    References
+    ----------
+    de Chaisemartin and D'Haultfoeuille (2020), "Two-way fixed effects estimators with heterogeneous treatment effects", AER 110(9).
+    de Chaisemartin and D'Haultfoeuille (2026), "Difference-in-differences estimators of intertemporal treatment effects", REStat.
+
+    Examples
+    --------
+    >>> D = np.array([[0, 1, 1], [0, 0, 0], [0, 0, 0]], dtype=bool)
+    >>> Y = np.array([[1.0, 4.0, 6.0], [1.0, 2.0, 2.0], [0.0, 1.0, 3.0]])
+    >>> panel = Panel(Y=Y, D=D, units=pd.Index(["a", "b", "c"]), periods=pd.RangeIndex(3))
+    >>> switching_effects(panel, effects=2).path["estimate"].tolist()
+    [2.0, 3.0]
+    """
+    options = {name: value for name, value in locals().items() if name != "panel"}
+    _validate(options)
+    changes = _changes(panel.D, switchers)
+    terms = [
+        _term(panel, changes, length, options) for length in [*range(1, effects + 1), *range(-1, -placebos - 1, -1)]
+    ]
+    if not terms[0].n_switchers:
+        raise DesignError(
+            "No unit changes treatment beside a unit of the same treatment that does not change. Check panel.D, or use direction='both' "
+            "and control='not_yet'."
+        )
+    return _pack(panel, changes, terms, options).replace(fit=partial(switching_effects, **options))
+
+
+@dataclass(frozen=True, slots=True)
+class _Changes:
+    """Changes of treatment: unit, period and old treatment (k,); how long a cell's treatment has lasted and will last (N, T)."""
+
+    unit: Ints
+    period: Ints
+    old: Bools
+    lasted: Ints
+    lasts: Ints
+    D: Bools
+
+
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """One difference: its total over switchers, influence (N,) on that total, counts, and periods of changed treatment."""
+
+    length: int
+    total: float
+    influence: Floats
+    n_switchers: int
+    dose: float
+    cumulated: float
+
+
+def _validate(options: Mapping[str, Any]) -> None:
+    for name, allowed in (
+        ("switchers", Switchers),
+        ("direction", Direction),
+        ("control", Control),
+        ("variance", Variance),
+    ):
+        choose(name, options[name], allowed)
+    if options["effects"] < 1 or options["placebos"] < 0:
+        raise DesignError(
+            f"effects={options['effects']} should be 1 or more and placebos={options['placebos']} 0 or more."
+        )
+    if options["control"] == "never" and options["switchers"] == "all":
+        raise DesignError(
+            "control='never' goes with switchers='first': with every change in use, controls are those stable at the time."
+        )
+
+
+def _changes(D: Bools, switchers: Switchers) -> _Changes:
+    n, t = D.shape
+    moved = np.zeros((n, t), dtype=bool)
+    moved[:, 1:] = D[:, 1:] != D[:, :-1]
+    time = np.arange(t)
+    begun = np.maximum.accumulate(np.where(moved, time, 0), axis=1)
+    next_move = np.full((n, t), t)
+    next_move[:, :-1] = np.minimum.accumulate(np.where(moved, time, t)[:, ::-1], axis=1)[:, ::-1][:, 1:]
+    used = moved & (np.cumsum(moved, axis=1) == 1) if switchers == "first" else moved
+    unit, period = np.nonzero(used)
+    return _Changes(unit, period, D[unit, period - 1], time - begun + 1, next_move - time, D)
+
+
+# -------------------------------------------------------------------- one difference
+
+
+def _term(panel: Panel, changes: _Changes, length: int, options: Mapping[str, Any]) -> _Term:
+    """Return effect `length` (1 is the period of the change) or, where negative, placebo -`length`."""
+    total, count, dose, cumulated = 0.0, 0, 0.0, 0.0
+    influence = np.zeros(panel.n_units)
+    for period, old, unit in _cohorts(changes, options["direction"]):
+        reach = period - 1 + length
+        ahead = period if options["switchers"] == "all" and length < 0 else period - 1 + abs(length)
+        furthest = max(ahead, period - 1 + options["effects"]) if options["same_switchers"] else ahead
+        if reach < 0 or furthest >= panel.n_periods:
+            continue
+        if furthest > ahead and not len(_compared(panel, changes, period, old, unit, furthest, furthest, options)[1]):
+            continue
+        moved, stable = _compared(panel, changes, period, old, unit, reach, ahead, options)
+        if not len(moved) or not len(stable):
+            continue
+        sign = -1.0 if old else 1.0
+        change = panel.Y[:, reach] - panel.Y[:, period - 1]
+        total += sign * float(change[moved].sum() - len(moved) * change[stable].mean())
+        count += len(moved)
+        received = panel.D[moved, period : period + abs(length)] != old
+        dose, cumulated = dose + float(received[:, -1].sum()), cumulated + float(received.sum())
+        if options["variance"] == "analytic":
+            influence[moved] += sign * _switcher_residual(change, moved, stable)
+            influence[stable] -= sign * len(moved) / len(stable) * _scaled_residual(change[stable])
+    return _Term(length, total, influence, count, dose, cumulated)
+
+
+def _cohorts(changes: _Changes, direction: Direction) -> Iterator[tuple[int, bool, Ints]]:
+    """Yield the units that change treatment at one date from one old treatment."""
+    for period in np.unique(changes.period):
+        for old in (False, True):
+            if direction == ("on" if old else "off"):
+                continue
+            here = (changes.period == period) & (changes.old == old)
+            if here.any():
+                yield int(period), old, changes.unit[here]
+
+
+def _compared(
+    panel: Panel,
+    changes: _Changes,
+    period: int,
+    old: bool,
+    unit: Ints,
+    reach: int,
+    ahead: int,
+    options: Mapping[str, Any],
+) -> tuple[Ints, Ints]:
+    """Return the switchers and the controls of one cohort that can be compared over one difference."""
+    before = period - 1
+    seen = panel.observed[:, before] & panel.observed[:, reach]
+    same = changes.D[:, before] == old
+    until = panel.n_periods - 1 if options["control"] == "never" else ahead
+    stable = same & (changes.lasts[:, before] > until - before)
+    if options["switchers"] == "first":
+        stable &= changes.lasted[:, before] == period
+    else:
+        since = max(before - reach, 0)
+        stable &= changes.lasted[:, before] > since
+        unit = unit[(changes.lasted[unit, before] > since) & (changes.lasts[unit, period] > max(reach - period, 0))]
+    return unit[seen[unit]], np.flatnonzero(stable & seen)
+
+
+def _scaled_residual(change: Floats) -> Floats:
+    """Return deviations from the mean, scaled so that their mean square is the unbiased variance."""
+    n = len(change)
+    return (change - change.mean()) * (np.sqrt(n / (n - 1)) if n > 1 else 0.0)
+
+
+def _switcher_residual(change: Floats, moved: Ints, stable: Ints) -> Floats:
+    if len(moved) > 1:
+        return _scaled_residual(change[moved])
+    # A cohort of one has no mean of its own to deviate from: its controls lend theirs.
+    return _scaled_residual(change[np.concatenate([moved, stable])])[:1]
+
+
+# -------------------------------------------------------------------- packing
+
+
+def _pack(panel: Panel, changes: _Changes, terms: list[_Term], options: Mapping[str, Any]) -> Estimate:
+    kept = sorted((term for term in terms if term.n_switchers), key=lambda term: term.length)
+    after = [term for term in kept if term.length > 0]
+    divisor = [(term.cumulated if options["normalized"] else float(term.n_switchers)) for term in kept]
+    labels = [term.length - 1 for term in kept]
+    if options["switchers"] == "first":
+        value, influence, dose = (
+            sum(t.total for t in after),
+            np.sum([t.influence for t in after], axis=0),
+            sum(t.dose for t in after),
+        )
+        words = f"average total effect on {panel.outcome} per period of changed treatment"
+    else:
+        value, influence, dose = after[0].total, after[0].influence, float(after[0].n_switchers)
+        words = f"instantaneous effect of a change of treatment on {panel.outcome}"
+    path = pd.DataFrame(
+        {
+            "estimate": [term.total / d for term, d in zip(kept, divisor, strict=True)],
+            "std_error": np.nan,
+            "n_switchers": [term.n_switchers for term in kept],
+        },
+        index=pd.Index(labels, name="event_time"),
+    )
+    shared: dict[str, Any] = {
+        "estimand": words,
+        "method": "switching effects (DID_l)" if options["switchers"] == "first" else "switching effects (DID_M)",
+        "citation": _CITATIONS[options["switchers"]],
+        "options": dict(options),
+        "checks": _checks(panel, changes, terms, options),
+        "path": path,
+    }
+    # First switchers may all switch back at once, so that no treatment was received in the periods looked at.
+    value = value / dose if dose else float("nan")
+    if options["variance"] == "none":
+        return Estimate(value=value, std_error=float("nan"), panel=panel, **panel_facts(panel), **shared)
+    columns = [influence / dose if dose else np.full(panel.n_units, np.nan)]
+    columns += [term.influence / d for term, d in zip(kept, divisor, strict=True)]
+    names = [HEADLINE, *(path_term("event_time", label) for label in labels)]
+    psi = pd.DataFrame(np.stack(columns, axis=1), index=panel.units, columns=names)
+    return Estimate.from_psi(value=value, psi=psi, panel=panel, correction="cohort variances with n - 1", **shared)
+
+
+def _checks(panel: Panel, changes: _Changes, terms: list[_Term], options: Mapping[str, Any]) -> tuple[Check, ...]:
+    wanted = sum(len(unit) for _, _, unit in _cohorts(changes, options["direction"]))
+    lost = wanted - terms[0].n_switchers
+    found = []
+    if lost:
+        text = f"{lost} of {wanted} changes of treatment have no control of the same past treatment (or a missing outcome) and are left out."
+        found.append(Check("switchers_without_control", None, lost, text))
+    empty = [term.length - 1 for term in terms if not term.n_switchers]
+    if empty:
+        found.append(
+            Check(
+                "event_times_not_identified",
+                None,
+                len(empty),
+                f"No comparison exists at event times {offenders(empty)}.",
+            )
+        )
+    if panel.weights is not None:
+        found.append(
+            Check(
+                "weights_not_used", None, None, "The weights of the panel are not used: every change counts the same."
+            )
+        )
+    absent = int((~panel.observed).sum())
+    if absent:
+        found.append(
+            Check(
+                "missing_cells",
+                None,
+                absent,
+                f"{absent} cells without outcome; comparisons that need them are left out.",
+            )
+        )
+    return tuple(found)
