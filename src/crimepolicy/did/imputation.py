@@ -7,11 +7,22 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
-from crimepolicy.did.fixed_effects import Cells, EffectsFit, Family, estimable, fit_effects, influence, regress_cells
+from crimepolicy.did.fixed_effects import Cells, EffectsFit, Family, fit_effects, regress_cells
+from crimepolicy.did.imputed import (
+    Average,
+    Effects,
+    Sums,
+    Targets,
+    Weighting,
+    effect_groups,
+    model_inputs,
+    sum_cells,
+    target_cells,
+    with_noise,
+)
 from crimepolicy.did.spells import Spells, find_spells
-from crimepolicy.errors import DesignError, choose, offenders, suggest
+from crimepolicy.errors import DesignError, choose, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, panel_facts, path_term
 from crimepolicy.panel import Panel
 
@@ -20,24 +31,12 @@ __all__ = ["imputation"]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.intp]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
-Effects = Literal["unit+period", "unit+region:period"]
-Average = Literal["cohort", "event_time", "all"]
-Weighting = Literal["panel", "equal"]
 Variance = Literal["analytic", "none"]
 Kind = Literal["simple", "event", "group", "calendar"]
 Window = tuple[int, int]
 
 _CITATION = "Borusyak, Jaravel and Spiess (2024), Review of Economic Studies 91(6), 3253-3285"
-_COARSER: dict[str, tuple[Average, ...]] = {
-    "cohort": ("cohort", "event_time", "all"),
-    "event_time": ("event_time", "all"),
-    "all": ("all",),
-}
 _PER = 100_000
-# Stands for an unknown event time; any value below the length of a panel would do.
-_UNKNOWN = -1_000_000
-# Keeps two integer labels apart in one.
-_APART = 1 << 32
 
 
 def imputation(
@@ -162,21 +161,6 @@ class _Options:
 
 
 @dataclass(frozen=True, slots=True)
-class _Targets:
-    """The m treated cells with an imputed outcome: positions, clock, weighted observed and imputed outcomes, weight, exposure, noise."""
-
-    unit: Ints
-    period: Ints
-    event_time: Floats
-    cohort: Ints
-    observed: Floats
-    imputed: Floats
-    weight: Floats
-    exposure: Floats
-    noise: Floats
-
-
-@dataclass(frozen=True, slots=True)
 class _Leads:
     event_time: Ints
     estimate: Floats
@@ -189,22 +173,9 @@ class _State:
     panel: Panel
     options: _Options
     fit: EffectsFit
-    targets: _Targets
+    targets: Targets
     leads: _Leads | None
     checks: tuple[Check, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Sums:
-    """Totals (K,) over the cells of K terms, and the influence (N, K) of each unit on the observed and the imputed total."""
-
-    observed: Floats
-    imputed: Floats
-    weight: Floats
-    exposure: Floats
-    n_cells: Ints
-    noise: Floats
-    drift: Floats
 
 
 def _validate(panel: Panel, options: Mapping[str, Any]) -> None:
@@ -220,38 +191,26 @@ def _validate(panel: Panel, options: Mapping[str, Any]) -> None:
     for label, window in {"horizon": options["horizon"], **(options["windows"] or {})}.items():
         if window is not None and window[1] < window[0]:
             raise DesignError(f"The window {label} {tuple(window)} ends before it starts.")
-    _validate_design(panel, options)
-
-
-def _validate_design(panel: Panel, options: Mapping[str, Any]) -> None:
-    unknown = [name for name in options["covariates"] if name not in panel.X]
-    if unknown:
-        raise DesignError(f"Covariate {unknown[0]!r} is not in the panel.{suggest(unknown[0], list(panel.X))}")
-    if options["effects"] == "unit+region:period" and panel.region is None:
-        raise DesignError("effects='unit+region:period' needs regions. Give region= to Panel.from_frame.")
     if not panel.D.any():
         raise DesignError(
             "Nobody is treated in this panel. Lay a treatment on it with treated=, first_treated= or panel.treat(...)."
         )
-    if options["family"] == "poisson":
-        if options["unit_trends"]:
-            raise DesignError(
-                "unit_trends=True is for family='gaussian': with counts that are mostly zero, a trend per unit has no finite maximum in "
-                "many units. Use effects='unit+region:period', or a rate with family='gaussian'."
-            )
-        if (panel.Y[panel.observed] < 0).any():
-            raise DesignError("family='poisson' needs counts, but some outcomes are negative. Use family='gaussian'.")
 
 
 def _prepare(panel: Panel, options: _Options) -> _State:
+    model = model_inputs(
+        panel, options.family, options.effects, options.covariates, options.unit_trends, options.weights
+    )
     spells = find_spells(panel.D)
     usable = panel.observed.copy()
     for name in options.covariates:
         usable &= ~np.isnan(panel.X[name])
     sample, target = _classify(panel, spells, usable, options)
-    fit = _fit(panel, sample, options)
-    targets, lost = _impute(panel, fit, sample, target, spells, options)
-    leads = _fit_leads(panel, sample, spells, options) if options.pretrends else None
+    fit = _fit(panel, sample, options, model)
+    targets, lost = target_cells(panel, fit, sample, target, spells, options.weights)
+    if options.variance == "analytic":
+        targets = with_noise(targets, panel.clusters, options.family, options.average, options.leave_out)
+    leads = _fit_leads(panel, sample, spells, options, model) if options.pretrends else None
     checks = _checks(panel, spells, usable, fit, targets, lost, leads, options)
     return _State(panel, options, fit, targets, leads, checks)
 
@@ -266,104 +225,23 @@ def _classify(panel: Panel, spells: Spells, usable: Bools, options: _Options) ->
     return usable & ~panel.D & ~early & ~late, usable & wanted & ~late
 
 
-def _model(panel: Panel, options: _Options) -> dict[str, Any]:
-    region = None
-    if options.effects == "unit+region:period":
-        region = pd.factorize(pd.Series(panel.region), sort=True)[0]
-    return {
-        "family": options.family,
-        "exposure": panel.population if options.family == "poisson" else None,
-        "weights": panel.weights if options.weights == "panel" else None,
-        "region": region,
-        "covariates": [np.nan_to_num(panel.X[name]) for name in options.covariates],
-        "unit_trends": options.unit_trends,
-    }
-
-
-def _fit(panel: Panel, sample: Bools, options: _Options) -> EffectsFit:
+def _fit(panel: Panel, sample: Bools, options: _Options, model: Mapping[str, Any]) -> EffectsFit:
     # A unit with counts in every period links them all, so that identification needs no factorised system.
     whole = sample.all(axis=1)
     linked = options.effects == "unit+period" and bool((panel.Y[whole].sum(axis=1) > 0).any())
-    return fit_effects(
-        panel.Y, sample, factorise=options.variance == "analytic" or not linked, **_model(panel, options)
-    )
-
-
-def _impute(
-    panel: Panel, fit: EffectsFit, sample: Bools, target: Bools, spells: Spells, options: _Options
-) -> tuple[_Targets, tuple[Ints, Ints]]:
-    unit, period = np.nonzero(target)
-    known = _identified(fit, sample, unit, period)
-    if not known.any():
-        raise DesignError(_NO_TARGET.format(offenders(panel.units[np.unique(unit)])) if len(unit) else _NO_CELL)
-    lost = (unit[~known], period[~known])
-    unit, period = unit[known], period[known]
-    weight = np.ones(len(unit)) if panel.weights is None or options.weights == "equal" else panel.weights[unit, period]
-    observed, imputed = weight * panel.Y[unit, period], weight * fit.fitted[unit, period]
-    exposure = np.ones(len(unit)) if panel.population is None else panel.population[unit, period]
-    clock = spells.event_time[unit, period], spells.onset[unit, period]
-    targets = _Targets(unit, period, *clock, observed, imputed, weight, weight * exposure, np.zeros(len(unit)))
-    noise = np.zeros(len(unit)) if options.variance == "none" else _noise(targets, panel.clusters, options)
-    return _Targets(unit, period, *clock, observed, imputed, weight, weight * exposure, noise), lost
-
-
-def _identified(fit: EffectsFit, sample: Bools, unit: Ints, period: Ints) -> Bools:
-    if fit.projector is None:
-        return np.asarray(sample.any(axis=1)[unit])
-    return estimable(fit, sample, unit, period)
-
-
-# -------------------------------------------------------------------- treated residuals
-
-
-def _noise(targets: _Targets, clusters: np.ndarray[Any, Any], options: _Options) -> Floats:
-    """Return the weighted residual (m,) of each treated cell around the mean effect of its group."""
-    chain = _COARSER[options.average]
-    cluster = pd.factorize(clusters[targets.unit])[0]
-    residual = np.full(len(targets.unit), np.nan)
-    for level in chain if options.leave_out else chain[:1]:
-        centred = _centred(targets, _groups(targets, level), cluster, options)
-        residual = np.where(np.isnan(residual), centred, residual)
-    # With one treated cluster in all, nothing is left to compare it with; the check says so.
-    return np.asarray(np.nan_to_num(residual))
-
-
-def _groups(targets: _Targets, level: Average) -> Ints:
-    if level == "all":
-        return (targets.event_time >= 0).astype(np.intp)
-    clock = np.nan_to_num(targets.event_time, nan=_UNKNOWN).astype(np.int64)
-    return pd.factorize(clock if level == "event_time" else clock * _APART + targets.cohort)[0]
-
-
-def _centred(targets: _Targets, group: Ints, cluster: Ints, options: _Options) -> Floats:
-    pair = pd.factorize(group * _APART + cluster)[0]
-    size = int(pair.max()) + 1
-    group_of = np.zeros(size, dtype=np.intp)
-    group_of[pair] = group
-    poisson = options.family == "poisson"
-    effect = targets.observed if poisson else targets.observed - targets.imputed
-    base = targets.imputed if poisson else targets.weight
-    top, bottom = np.bincount(pair, effect, size), np.bincount(pair, base, size)
-    if not poisson:
-        top, bottom = top * bottom, bottom * bottom
-    above, below = np.bincount(group_of, top)[group_of], np.bincount(group_of, bottom)[group_of]
-    if options.leave_out:
-        above, below = above - top, below - bottom
-    known = below > 1e-12 * (below + bottom)
-    centre = np.where(known, above / np.where(known, below, 1.0), np.nan if options.leave_out else 0.0)
-    return np.asarray(effect - centre[pair] * base)
+    return fit_effects(panel.Y, sample, factorise=options.variance == "analytic" or not linked, **model)
 
 
 # -------------------------------------------------------------------- leads
 
 
-def _fit_leads(panel: Panel, sample: Bools, spells: Spells, options: _Options) -> _Leads:
+def _fit_leads(panel: Panel, sample: Bools, spells: Spells, options: _Options, model: Mapping[str, Any]) -> _Leads:
     last = -options.anticipation - 1
     first = last - options.pretrends + 1
     unit, period = np.nonzero(sample & (spells.event_time >= first) & (spells.event_time <= last))
     term = (spells.event_time[unit, period] - first).astype(np.intp)
     cells = Cells(unit, period, term, np.ones(len(unit)), options.pretrends)
-    found = regress_cells(panel.Y, sample, cells, **_model(panel, options))
+    found = regress_cells(panel.Y, sample, cells, **model)
     return _Leads(
         np.arange(first, last + 1), found.coefficients, found.influence, np.bincount(term, minlength=options.pretrends)
     )
@@ -397,51 +275,24 @@ def _path_terms(state: _State, kind: str) -> Terms:
     return [(str(state.panel.periods[p]), after & (position == p)) for p in kept]
 
 
-def _sum_terms(state: _State, terms: Terms) -> _Sums:
-    targets = state.targets
-    member = np.stack([mask for _, mask in terms])
-    values = np.stack([targets.observed, targets.imputed, targets.weight, targets.exposure])
-    observed, imputed, weight, exposure = values @ member.T.astype(float)
-    count = member.sum(axis=1)
-    if state.options.variance == "none":
-        empty = np.empty((0, len(terms)))
-        return _Sums(observed, imputed, weight, exposure, count, empty, empty)
-    term, cell = np.nonzero(member)
-    shape = (state.panel.n_units, len(terms))
-    noise = sparse.coo_matrix((targets.noise[cell], (targets.unit[cell], term)), shape=shape).toarray()
-    cells = Cells(targets.unit[cell], targets.period[cell], term, targets.weight[cell], len(terms))
-    return _Sums(observed, imputed, weight, exposure, count, noise, influence(state.fit, cells))
-
-
 # -------------------------------------------------------------------- packing
 
 
 def _estimate(state: _State, headline: Terms, path: Terms, kind: str) -> Estimate:
-    sums = _sum_terms(state, headline + path)
+    member = np.stack([mask for _, mask in headline + path])
+    sums = sum_cells(state.fit, state.targets, member, variance=state.options.variance == "analytic")
     labels = [label for label, _ in path]
+    value, psi = sums.contrast(state.options.family)
     if state.options.family == "gaussian":
-        value, psi = (sums.observed - sums.imputed) / sums.weight, (sums.noise - sums.drift) / sums.weight
-        return _pack(
-            state,
-            sums,
-            labels,
-            kind,
-            value,
-            psi,
-            "level",
-            f"average effect of treatment on {state.panel.outcome} of the treated",
-        )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log = np.log(sums.observed / sums.imputed)
-        value = np.where(np.isfinite(log), log, np.nan)
-        psi = sums.noise / sums.observed - sums.drift / sums.imputed
+        words = f"average effect of treatment on {state.panel.outcome} of the treated"
+        return _pack(state, sums, labels, kind, value, psi, "level", words)
     words = f"effect of treatment on {state.panel.outcome} of the treated, observed to expected"
     estimate = _pack(state, sums, labels, kind, value, psi, "log", words)
     light = state.options.variance == "none"
     return estimate if light else estimate.replace(companions=_companions(state, sums, labels, kind))
 
 
-def _companions(state: _State, sums: _Sums, labels: list[Any], kind: str) -> dict[str, Estimate]:
+def _companions(state: _State, sums: Sums, labels: list[Any], kind: str) -> dict[str, Estimate]:
     more, spread = sums.observed - sums.imputed, sums.noise - sums.drift
     outcome = state.panel.outcome
     found = {
@@ -466,7 +317,7 @@ def _companions(state: _State, sums: _Sums, labels: list[Any], kind: str) -> dic
 
 def _pack(
     state: _State,
-    sums: _Sums,
+    sums: Sums,
     labels: list[Any],
     kind: str,
     value: Floats,
@@ -543,8 +394,8 @@ def _checks(
     spells: Spells,
     usable: Bools,
     fit: EffectsFit,
-    targets: _Targets,
-    lost: tuple[Ints, Ints],
+    targets: Targets,
+    lost: Ints,
     leads: _Leads | None,
     options: _Options,
 ) -> tuple[Check, ...]:
@@ -564,15 +415,15 @@ def _checks(
     return tuple(check for check in found if check is not None)
 
 
-def _lost_cells(panel: Panel, lost: tuple[Ints, Ints]) -> Check | None:
-    if not len(lost[0]):
+def _lost_cells(panel: Panel, lost: Ints) -> Check | None:
+    if not len(lost):
         return None
-    units = panel.units[np.unique(lost[0])]
+    units = panel.units[np.unique(lost[:, 0])]
     text = (
-        f"{len(lost[0])} treated cells are left out, because their unit has no untreated cell or their period no untreated unit to learn from; "
+        f"{len(lost)} treated cells are left out, because their unit has no untreated cell or their period no untreated unit to learn from; "
         f"units {offenders(units)}."
     )
-    return Check("unidentified_cells", None, len(lost[0]), text)
+    return Check("unidentified_cells", None, len(lost), text)
 
 
 def _missing_cells(panel: Panel, usable: Bools) -> Check | None:
@@ -606,14 +457,13 @@ def _unknown_start(panel: Panel, spells: Spells) -> Check | None:
     return Check("unknown_start", None, len(units), text)
 
 
-def _thin_groups(panel: Panel, targets: _Targets, options: _Options) -> Check | None:
+def _thin_groups(panel: Panel, targets: Targets, options: _Options) -> Check | None:
     """Say where a treated cell is the only one of its group, so that its own noise cannot be seen."""
     if options.variance == "none":
         return None
     level = options.average
-    group, cluster = _groups(targets, level), pd.factorize(panel.clusters[targets.unit])[0]
-    pairs = np.unique(group * _APART + cluster)
-    alone = np.bincount(pairs // _APART)[group] == 1
+    groups = pd.DataFrame({"group": effect_groups(targets, level), "cluster": panel.clusters[targets.unit]})
+    alone = groups.groupby("group")["cluster"].transform("nunique") == 1
     share = float(alone.mean())
     if not share:
         return None
@@ -642,7 +492,7 @@ def _exposure(panel: Panel) -> Check | None:
     )
 
 
-def _zero_units(panel: Panel, fit: EffectsFit, targets: _Targets) -> Check | None:
+def _zero_units(panel: Panel, fit: EffectsFit, targets: Targets) -> Check | None:
     here = np.unique(targets.unit[fit.zero_units[targets.unit]])
     if not len(here):
         return None
@@ -654,16 +504,9 @@ def _zero_units(panel: Panel, fit: EffectsFit, targets: _Targets) -> Check | Non
     return Check("zero_untreated_counts", None, len(here), text)
 
 
-def _zero_periods(panel: Panel, fit: EffectsFit, targets: _Targets) -> Check | None:
+def _zero_periods(panel: Panel, fit: EffectsFit, targets: Targets) -> Check | None:
     zero = fit.zero_periods[targets.unit, targets.period] & ~fit.zero_units[targets.unit]
     if not zero.any():
         return None
     text = f"{int(zero.sum())} treated cells lie in periods in which no untreated cell (of their region) has an event; zero is expected there."
     return Check("zero_period_counts", None, int(zero.sum()), text)
-
-
-_NO_TARGET = (
-    "No treated cell is identified: each has no untreated cell of its unit, or no untreated unit in its period (of its region). Treated "
-    "units: {}. Give a longer panel, units that are never treated, or effects='unit+period'."
-)
-_NO_CELL = "No treated cell with an observed outcome lies in the horizon asked for. Widen horizon=, or check the missing outcomes."
