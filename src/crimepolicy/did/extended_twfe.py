@@ -359,6 +359,10 @@ def _packed(
 ) -> Estimate:
     poisson = options["family"] == "poisson"
     main = outcomes["log_ratio" if poisson else "difference"]
+    if not np.isfinite(main.over(main.time >= main.group)[0]):
+        raise EstimationError(
+            f"The treated cells have no event of {panel.outcome!r}, so the log effect is minus infinity. Use imputation(family='poisson').excess(), or a longer period."
+        )
     factor, clusters = _factor(panel, cells, fit, options)
     lost = len(cells.group) - len(main.group)
     shared: dict[str, Any] = {
@@ -369,10 +373,6 @@ def _packed(
     }  # fmt: skip
     again = partial(extended_twfe, **options)
     estimate = _estimate(panel, cells, main, {**shared, "fit": again}, "log" if poisson else "level")
-    if not np.isfinite(estimate.value):
-        raise EstimationError(
-            f"The treated cells have no event of {panel.outcome!r}, so the log effect is minus infinity. Use imputation(family='poisson').excess(), or a longer period."
-        )
     if not poisson:
         return estimate
     companions = {
