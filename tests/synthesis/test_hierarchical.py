@@ -93,7 +93,7 @@ def test_level_effects_need_a_prior_scale() -> None:
 @pytest.mark.slow
 def test_ranks_are_uniform_when_the_prior_is_true() -> None:
     """Simulation-based calibration: tau from its prior, the mean at zero (its prior is flat, so that any value will do)."""
-    repetitions, k, scale = 600, 6, 0.4
+    repetitions, k, scale = 300, 6, 0.4
     rng = np.random.default_rng(2)
     ranks = np.zeros((repetitions, 3))
     for r in range(repetitions):

@@ -196,9 +196,9 @@ def test_refusals() -> None:
 
 @pytest.mark.slow
 def test_coverage_of_mean_and_prediction() -> None:
-    repetitions = 1000
+    repetitions = 400
     lines = [
-        f"Coverage of 95% intervals, {repetitions} samples of k estimates with standard errors 0.05 to 0.4 (standard error 0.7 points)"
+        f"Coverage of 95% intervals, {repetitions} samples of k estimates with standard errors 0.05 to 0.4 (standard error 1.1 points)"
     ]
     lines.append(f"{'k':>3s} {'tau':>5s} {'Hartung-Knapp':>14s} {'normal':>7s} {'prediction':>11s}")
     for k, tau in ((5, 0.0), (5, 0.3), (12, 0.1), (12, 0.3)):
@@ -214,5 +214,5 @@ def test_coverage_of_mean_and_prediction() -> None:
         covered /= repetitions
         lines.append(f"{k:3d} {tau:5.1f} {covered[0]:14.3f} {covered[1]:7.3f} {covered[2]:11.3f}")
         # Known for unequal precision and little spread: Hartung-Knapp falls short by up to two points.
-        assert covered[0] >= 0.93 - 3 * 0.007
+        assert covered[0] >= 0.93 - 3 * 0.011
     (Path(__file__).parents[1] / "coverage" / "synthesise.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,6 +1,7 @@
 """The same estimator on many changed panels: one row each, failures with their text."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from crimepolicy.estimate import Estimate
 from crimepolicy.inference.parallel import ordered_map
 from crimepolicy.panel import Panel
 
-__all__ = ["estimate_row", "failed_row", "panel_and_fit", "refit_frame"]
+__all__ = ["Fit", "Variants", "estimate_row", "failed_row", "panel_and_fit", "refit_frame", "span"]
 
 Fit = Callable[[Panel], Estimate]
 Row = dict[str, Any]
@@ -92,3 +93,44 @@ def failed_row(problem: Exception) -> Row:
     """Return the row of an estimate that could not be computed."""
     numbers = dict.fromkeys(("estimate", "std_error", "conf_low", "conf_high", "p_value"), np.nan)
     return numbers | {"n_units": 0, "n_treated": 0, "error": str(problem)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Variants:
+    """The same estimate under variations of the data, a row each.
+
+    Attributes
+    ----------
+    frame : pandas.DataFrame
+        What varies, then estimate, std_error, conf_low, conf_high, p_value, n_units, n_treated, error.
+    full : Estimate
+        The estimate as it stands.
+    text : str
+        The finding in plain language.
+    """
+
+    frame: pd.DataFrame
+    full: Estimate
+    text: str
+
+    def sentence(self) -> str:
+        """Return the finding in plain language."""
+        return self.text
+
+    def __str__(self) -> str:
+        return self.text
+
+    __repr__ = __str__
+
+
+def span(frame: pd.DataFrame) -> str:
+    """Return 'lies between ... and ... (95% intervals from ... to ...)' for the rows that could be estimated."""
+    done = frame[frame["error"] == ""]
+    if done.empty:
+        return "could not be computed in any of them"
+    failed = len(frame) - len(done)
+    tail = f"; {failed} could not be estimated" if failed else ""
+    return (
+        f"lies between {done['estimate'].min():.4g} and {done['estimate'].max():.4g} (95% intervals from {done['conf_low'].min():.4g} to "
+        f"{done['conf_high'].max():.4g}){tail}"
+    )
