@@ -1,0 +1,49 @@
+"""Time a calibration of six estimators on the 32 Mexican states by 252 months.
+
+Run from the repository: ``python benchmarks/doubt/calibrate.py [placebos] [workers]``. Eight placebo schedules, the outcomes of
+the real ones being masked.
+"""
+
+import sys
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+import pandas as pd
+
+from crimepolicy.did.imputation import imputation
+from crimepolicy.did.interaction_weighted import interaction_weighted
+from crimepolicy.did.two_way import two_way_fixed_effects
+from crimepolicy.panel import Panel
+from crimepolicy.sensitivity.calibration import calibrate
+from crimepolicy.sensitivity.placebo_design import mask_treated
+from crimepolicy.synth.synthetic_did import synthetic_did
+
+ROOT = Path(__file__).resolve().parents[2]
+ESTIMATORS = {
+    "imputation": imputation,
+    "imputation, poisson": partial(imputation, family="poisson"),
+    "two-way": two_way_fixed_effects,
+    "two-way, poisson": partial(two_way_fixed_effects, family="poisson"),
+    "interaction-weighted": interaction_weighted,
+    "synthetic did": partial(synthetic_did, variance="none"),
+}
+
+
+def main(placebos: int, workers: int) -> None:
+    rows = pd.read_parquet(ROOT / "data" / "processed" / "mexico_state_month.parquet")
+    panel = Panel.from_frame(rows, unit="unit", time="month", outcome="homicides", population="population")
+    panel = panel.window("2000-01", "2020-12")
+    # Eight states from eight dates: the size of the problem matters here, not its history.
+    for unit, month in zip(panel.units[:8], range(96, 224, 16), strict=True):
+        panel = panel.treat([unit], at=panel.periods[month])
+    start = perf_counter()
+    found = calibrate(ESTIMATORS, mask_treated(panel), placebos=placebos, n_jobs=workers)
+    print(
+        f"{placebos} placebos, {len(ESTIMATORS)} estimators, 3 effects, {workers} workers: {perf_counter() - start:.0f} s"
+    )
+    print(found.frame[found.frame["effect"] == 0].drop(columns=["effect", "inference"]).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main(*(int(v) for v in (sys.argv[1:] + ["500", "2"])[:2]))
