@@ -27,7 +27,9 @@ _YEAR_BEFORE = (-12, -1)
 _REFERENCE = -1
 
 SIMULATED = {
-    **dict.fromkeys(["*.p_dates", "*.p_places", "*.p_raw_dates", "*.p_raw_places", "p_dates"], "simulated"),
+    **dict.fromkeys(
+        ["*.p_dates", "*.p_places", "*.p_raw_dates", "*.p_raw_places", "p_dates", "clustered_rejects"], "simulated"
+    ),
     **dict.fromkeys(["*.band_low", "*.band_high", "*.bounds.*", "*.breakdown"], "band"),
 }
 """Kinds of the numbers that come from drawn assignments."""
@@ -40,8 +42,12 @@ def states(estimate: Estimate) -> dict[str, str]:
 
 
 def fit_windows(panel: Panel, windows: Windows, **options: Any) -> Estimate:
-    """Return Poisson imputation with one path entry per window of months; months beyond the last window are set aside."""
-    spans = {name: (low, high) for name, (low, high) in windows.items()}
+    """Return Poisson imputation with one path entry per window of months; months beyond the last window are set aside.
+
+    Windows that no treated place has behind it in full are left out.
+    """
+    longest = panel.n_periods - 1 - int(panel.first_treated.min())
+    spans = {name: (low, high) for name, (low, high) in windows.items() if high <= longest}
     last = max(high for _, high in spans.values())
     return imputation(panel, family="poisson", windows=spans, horizon=(0, last), **options)
 

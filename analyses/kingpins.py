@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from analyses.effects import annual_rate, fit_windows, row, window_average, window_numbers
 from analyses.mexico import (
@@ -125,9 +126,16 @@ def lead_numbers(inputs: Inputs, section: Section, *, draws: int, seed: int) -> 
         "df": joint.df,
         "p_clustered": joint.p_value,
         "p_dates": test.p_value(),
+        "clustered_rejects": _share_beyond(test, float(stats.chi2.ppf(0.95, joint.df))),
         "draws": draws,
         "leads": rows,
     }
+
+
+def _share_beyond(test: Estimate, critical: float) -> float:
+    """Return the share of redrawn dates in which the clustered test would have rejected."""
+    assert test.null is not None
+    return float((test.null["att"].dropna() > critical).mean())
 
 
 def lead_test(panel: Panel, section: Section) -> Estimate:
@@ -336,3 +344,17 @@ def mechanisms(panel: Panel, inputs: Inputs, section: Section) -> dict[str, Mech
 def _dates(section: Section) -> RedrawDates:
     first, last = section["inference"]["dates_window"]
     return RedrawDates(first=first, last=last)
+
+
+def published_numbers(table: pd.DataFrame) -> Numbers:
+    """Return the published estimates on claim K01 as ratios, with where they were read and whether that was verified."""
+    texts = ("study", "outcome", "horizon", "basis", "treatment")
+    rows = []
+    for position, entry in enumerate(table[table["claim"] == "K01"].to_dict("records")):
+        words = {key: "not given" if pd.isna(entry[key]) else str(entry[key]) for key in texts}
+        effect = zip(("ratio", "low", "high"), ("log_effect", "ci_low", "ci_high"), strict=True)
+        ratios = {name: None if pd.isna(entry[key]) else float(np.exp(entry[key])) for name, key in effect}
+        rows.append(
+            {"number": position + 1, "year": int(entry["year"]), "verified": bool(entry["verified"]), **words, **ratios}
+        )
+    return {"rows": rows}

@@ -15,6 +15,7 @@ ROOT = HERE.parent
 PLAN = HERE / "plan.toml"
 CLAIMS = HERE / "claims"
 BUILD = HERE / "build"
+RESULTS = HERE / "results"
 SITE = HERE / "site"
 PROCESSED = ROOT / "data" / "processed"
 LOCK = ROOT / "requirements.lock"

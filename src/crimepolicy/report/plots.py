@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["draw", "plot"]
 
-_HEIGHTS: dict[str, float] = {"event": 3.5, "counts": 3.2, "null": 2.9, "draws": 2.9, "cells": 4.2}
-# Round percentages, equally far apart in the logarithm as far as the eye can tell.
-_RATIOS = (0.02, 0.05, 0.1, 0.2, 0.33, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0)
+_HEIGHTS: dict[str, float] = {"event": 3.5, "counts": 3.2, "series": 3.2, "null": 2.9, "draws": 2.9, "cells": 4.2}
+# Ratios that read as round percentages, in the order in which they deserve a label.
+_RATIOS = (1.0, 2.0, 0.5, 1.5, 0.75, 3.0, 0.25, 5.0, 0.1, 10.0, 0.9, 1.25, 1.1, 20.0, 0.05, 50.0, 0.02)
+_LABEL_WIDTH, _LABEL_HEIGHT = 0.52, 0.26
+"""Inches that a label of an axis needs for itself."""
 
 
 def plot(
@@ -83,7 +85,10 @@ def draw(
     names: Mapping[str, str] | None = None,
     **labels: str,
 ) -> "Axes":
-    """Draw the data of a plot, as `plot_data` returns them or as they were saved beside a figure."""
+    """Draw the data of a plot, as `plot_data` returns them or as they were saved beside a figure.
+
+    Beside the kinds of `plot`, ``{"kind": "series", "x": [...], "series": {"name": [...]}}`` draws up to three lines.
+    """
     with style():
         axes = ax if ax is not None else _new_axes(data)
         words = dict(names or {})
@@ -153,6 +158,19 @@ def _counts(ax: "Axes", data: Data) -> None:
     _legend_above(ax)
 
 
+def _series(ax: "Axes", data: Data) -> None:
+    looks = (
+        {"color": ACCENT, "marker": "o", "markersize": 2.6},
+        {"color": SECOND, "linestyle": (0, (4, 2))},
+        {"color": GREY, "linestyle": (0, (1, 1))},
+    )
+    for look, (name, values) in zip(looks, data["series"].items(), strict=False):
+        ax.plot(data["x"], np.asarray(values, dtype=float), label=name, **look)
+    ax.set_ylim(bottom=0)
+    ax.margins(x=0.02)
+    _legend_above(ax)
+
+
 def _legend_above(ax: "Axes") -> None:
     # Above the axes a legend hides no number, however the path runs.
     ax.legend(
@@ -171,6 +189,11 @@ def _terms(ax: "Axes", data: Data) -> None:
     ax.set_yticks(place, data["label"])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(-0.6, len(place) - 0.4)
+    ax.spines["left"].set_visible(False)
+    if data.get("limits"):
+        # Intervals of single cases can be a hundred times wider than the rest.
+        ax.set_xlim(data["limits"])
+        low, high = np.clip(low, *data["limits"]), np.clip(high, *data["limits"])
     _effect_axis(ax, data["scale"], low, high, "x")
 
 
@@ -263,11 +286,30 @@ def _effect_ticks(ax: "Axes", scale: str, low: float, high: float, which: str) -
     if scale == "ratio":
         (ax.set_yscale if which == "y" else ax.set_xscale)("log")
         axis.set_minor_locator(_no_ticks())
-    ends = (low, high) if scale == "log" else (np.log(low), np.log(high))
-    ratios = [ratio for ratio in _RATIOS if ends[0] - 0.25 <= np.log(ratio) <= ends[1] + 0.25]
+    ends = (low, high) if scale == "log" else (float(np.log(low)), float(np.log(high)))
+    ratios = sorted(_spaced_ratios(ax, min(*ends, 0.0), max(*ends, 0.0), which))
     axis.set_ticks(
         [np.log(ratio) if scale == "log" else ratio for ratio in ratios], [_percent(ratio) for ratio in ratios]
     )
+
+
+def _spaced_ratios(ax: "Axes", low: float, high: float, which: str) -> list[float]:
+    """Return the ratios to label: within the axis, and far enough apart to be read."""
+    figure = ax.figure
+    size = (
+        ax.get_position().width * figure.get_figwidth()
+        if which == "x"
+        else ax.get_position().height * figure.get_figheight()
+    )  # type: ignore[union-attr]
+    apart = (high - low) / size * (_LABEL_WIDTH if which == "x" else _LABEL_HEIGHT)
+    chosen: list[float] = []
+    for ratio in _RATIOS:
+        place = float(np.log(ratio))
+        if low - apart / 3 <= place <= high + apart / 3 and all(
+            abs(place - np.log(other)) >= apart for other in chosen
+        ):
+            chosen.append(ratio)
+    return chosen
 
 
 def _no_ticks() -> Any:
@@ -289,4 +331,5 @@ _DRAWERS: dict[str, Callable[["Axes", Data], None]] = {
     "draws": _draws,
     "weights": _weights,
     "counts": _counts,
+    "series": _series,
 }

@@ -12,7 +12,19 @@ from crimepolicy.claims.verdict import Headline, Verdict
 from crimepolicy.data.dictionary import Dictionary
 from crimepolicy.errors import DataError
 
-__all__ = ["Cell", "ClaimPage", "Figure", "Section", "Table", "TaskRecord", "write_site"]
+__all__ = [
+    "Cell",
+    "ClaimPage",
+    "Figure",
+    "Section",
+    "Table",
+    "TaskRecord",
+    "against_expected",
+    "change",
+    "number",
+    "p_value",
+    "write_site",
+]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _SCALES: dict[str, tuple[float, ...]] = {"ratio": (0.5, 1.0, 2.0)}
@@ -235,6 +247,21 @@ def reading(headline: Headline) -> str:
     if headline.scale != "ratio":
         return f"Best estimate {number(headline.value)}; the figures are compatible with anything from {number(headline.low)} to {number(headline.high)}."
     return f"Best estimate: {_more(headline.value)} homicides than expected. The figures are compatible with anything from {_more(headline.low)} to {_more(headline.high)}."
+
+
+def against_expected(ratio: float | None) -> str:
+    """Return a ratio in words of a sentence: '40% above expected', 'as expected'."""
+    if ratio is None or not np.isfinite(ratio):
+        return "not computed"
+    percent = round(100 * abs(ratio - 1))
+    return "as expected" if percent == 0 else f"{percent:,}% {'above' if ratio > 1 else 'below'} expected"
+
+
+def p_value(value: float | None) -> str:
+    """Return a p-value with two digits, and small ones as a bound."""
+    if value is None or not np.isfinite(value):
+        return "not computed"
+    return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
 def _more(ratio: float) -> str:

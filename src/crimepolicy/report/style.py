@@ -16,7 +16,7 @@ GREY = "#6f6f6a"
 BAND = "#d6dce4"
 ACCENT = "#1f4e79"
 """Dark blue: the estimate."""
-SECOND = "#c4681a"
+SECOND = "#a8540f"
 """Orange, lighter than the accent when printed in grey: what it is compared with."""
 WIDTH = 5.8
 

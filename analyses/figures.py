@@ -1,0 +1,101 @@
+"""Figures from published numbers: each is drawn from data that are saved beside it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from crimepolicy.report.numbers import write_numbers
+from crimepolicy.report.plots import draw
+from crimepolicy.report.style import WIDTH, save_figure, style
+
+Data = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One pair of axes: the data drawn, its title and labels."""
+
+    data: Data
+    title: str = ""
+    labels: Mapping[str, str] | None = None
+
+
+def draw_figure(
+    path: Path, panels: Sequence[Panel], *, columns: int = 1, height: float = 3.4, share_labels: bool = False
+) -> None:
+    """Draw panels in a grid, and write the figure with its data."""
+    rows = -(-len(panels) // columns)
+    with style():
+        figure = Figure(figsize=(WIDTH, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        grid = figure.subplots(rows, columns, squeeze=False, sharey=share_labels)
+        for ax, panel in zip(grid.ravel(), panels, strict=False):
+            draw(panel.data, ax, title=panel.title, **(panel.labels or {}))
+        save_figure(figure, path)
+    write_numbers(path.with_suffix(".json"), {"panels": [{"title": panel.title, **panel.data} for panel in panels]})
+
+
+def path_data(numbers: Mapping[str, Any], level: float) -> Data:
+    """Return the data of an event path from published ratios."""
+    months = sorted(numbers["months"], key=int)
+
+    def log(key: str) -> list[float]:
+        return [float(np.log(numbers["months"][month][key])) for month in months]
+
+    ends = {"low": log("low"), "high": log("high"), "band_low": log("band_low"), "band_high": log("band_high")}
+    return {
+        "kind": "event",
+        "scale": "log",
+        "level": level,
+        "event_time": [int(m) for m in months],
+        "estimate": log("ratio"),
+        **ends,
+    }
+
+
+def interval_data(
+    rows: Mapping[str, tuple[float | None, float | None, float | None]], limits: tuple[float, float] | None = None
+) -> Data:
+    """Return the data of intervals of ratios by label; rows without a number stay as empty rows.
+
+    `limits` are ratios at which the axis ends; intervals beyond are cut in the drawing, not in the data.
+    """
+    ends = None if limits is None else [float(np.log(end)) for end in limits]
+    columns = {
+        key: [None if row[k] is None else float(np.log(row[k])) for row in rows.values()]
+        for k, key in enumerate(("estimate", "low", "high"))
+    }
+    return {
+        "kind": "terms",
+        "scale": "log",
+        "label": list(rows),
+        "limits": ends,
+        **columns,
+    }
+
+
+def null_data(placebos: Sequence[float], observed: float, p_value: float, bins: int = 30) -> Data:
+    """Return the data of a placebo distribution on the log scale."""
+    values = np.asarray([value for value in placebos if value is not None], dtype=float)
+    # The tails of a few wild assignments would squeeze the rest.
+    reach = max(float(np.quantile(np.abs(values), 0.99)), abs(observed)) * 1.05
+    counts, edges = np.histogram(np.clip(values, -reach, reach), bins=bins, range=(-reach, reach))
+    return {
+        "kind": "null",
+        "scale": "log",
+        "edges": edges.tolist(),
+        "count": counts.tolist(),
+        "observed": observed,
+        "p_value": p_value,
+        "n": len(values),
+    }
+
+
+def series_data(x: Sequence[float], series: Mapping[str, Sequence[float]]) -> Data:
+    """Return the data of lines over time."""
+    return {"kind": "series", "x": list(x), "series": {name: list(values) for name, values in series.items()}}
