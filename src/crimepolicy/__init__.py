@@ -17,32 +17,81 @@ if TYPE_CHECKING:
     from crimepolicy.data import load_events as load_events
     from crimepolicy.data import load_panel as load_panel
     from crimepolicy.data import load_table as load_table
+    from crimepolicy.data.fetch import fetch as fetch
+    from crimepolicy.diagnostics.decomposition import bacon_decomposition as bacon_decomposition
+    from crimepolicy.diagnostics.pretrends import pretrend_test as pretrend_test
+    from crimepolicy.did.dose import dose_response as dose_response
+    from crimepolicy.did.extended_twfe import extended_twfe as extended_twfe
     from crimepolicy.did.group_time import group_time_effects as group_time_effects
     from crimepolicy.did.imputation import imputation as imputation
     from crimepolicy.did.interaction_weighted import interaction_weighted as interaction_weighted
+    from crimepolicy.did.spillover import spillover_effects as spillover_effects
+    from crimepolicy.did.stacked import stacked_event_study as stacked_event_study
+    from crimepolicy.did.switching import switching_effects as switching_effects
     from crimepolicy.did.two_way import two_way_fixed_effects as two_way_fixed_effects
     from crimepolicy.inference.cluster import cluster as cluster
+    from crimepolicy.inference.mechanisms import MoveClusters as MoveClusters
+    from crimepolicy.inference.mechanisms import PermuteSchedules as PermuteSchedules
+    from crimepolicy.inference.mechanisms import RedrawDates as RedrawDates
+    from crimepolicy.inference.mechanisms import RedrawPlaces as RedrawPlaces
     from crimepolicy.inference.multiplier import multiplier_bootstrap as multiplier_bootstrap
+    from crimepolicy.inference.placebo import placebo_test as placebo_test
     from crimepolicy.inference.randomization import randomization_test as randomization_test
+    from crimepolicy.inference.wild import wild_bootstrap as wild_bootstrap
     from crimepolicy.sensitivity.breakdown import breakdown as breakdown
+    from crimepolicy.sensitivity.calibration import calibrate as calibrate
     from crimepolicy.sensitivity.honest import honest_bounds as honest_bounds
+    from crimepolicy.sensitivity.leave_one_out import leave_one_out as leave_one_out
+    from crimepolicy.sensitivity.placebo_design import mask_treated as mask_treated
+    from crimepolicy.sensitivity.reclassification import reclassification_bounds as reclassification_bounds
+    from crimepolicy.sensitivity.restrictions import monotone as monotone
+    from crimepolicy.sensitivity.restrictions import relative_magnitudes as relative_magnitudes
+    from crimepolicy.sensitivity.restrictions import sign as sign
+    from crimepolicy.sensitivity.restrictions import smoothness as smoothness
+    from crimepolicy.sensitivity.specification import specification_curve as specification_curve
+    from crimepolicy.synth.factor_model import factor_model as factor_model
+    from crimepolicy.synth.predictors import Predictor as Predictor
+    from crimepolicy.synth.synthetic_control import synthetic_control as synthetic_control
+    from crimepolicy.synth.synthetic_did import synthetic_did as synthetic_did
+    from crimepolicy.synthesis.meta import synthesise as synthesise
 
-_LAZY = {
-    "two_way_fixed_effects": "did.two_way",
-    "group_time_effects": "did.group_time",
-    "imputation": "did.imputation",
-    "interaction_weighted": "did.interaction_weighted",
-    "cluster": "inference.cluster",
-    "multiplier_bootstrap": "inference.multiplier",
-    "randomization_test": "inference.randomization",
-    "honest_bounds": "sensitivity.honest",
-    "breakdown": "sensitivity.breakdown",
-    "datasets": "data",
-    "load_events": "data",
-    "load_panel": "data",
-    "load_table": "data",
-    "judge": "claims.verdict",
+# Where each name lives; the imports above say the same to type checkers.
+_HOMES = {
+    "claims.verdict": ["judge"],
+    "data": ["datasets", "load_events", "load_panel", "load_table"],
+    "data.fetch": ["fetch"],
+    "diagnostics.decomposition": ["bacon_decomposition"],
+    "diagnostics.pretrends": ["pretrend_test"],
+    "did.dose": ["dose_response"],
+    "did.extended_twfe": ["extended_twfe"],
+    "did.group_time": ["group_time_effects"],
+    "did.imputation": ["imputation"],
+    "did.interaction_weighted": ["interaction_weighted"],
+    "did.spillover": ["spillover_effects"],
+    "did.stacked": ["stacked_event_study"],
+    "did.switching": ["switching_effects"],
+    "did.two_way": ["two_way_fixed_effects"],
+    "inference.cluster": ["cluster"],
+    "inference.mechanisms": ["MoveClusters", "PermuteSchedules", "RedrawDates", "RedrawPlaces"],
+    "inference.multiplier": ["multiplier_bootstrap"],
+    "inference.placebo": ["placebo_test"],
+    "inference.randomization": ["randomization_test"],
+    "inference.wild": ["wild_bootstrap"],
+    "sensitivity.breakdown": ["breakdown"],
+    "sensitivity.calibration": ["calibrate"],
+    "sensitivity.honest": ["honest_bounds"],
+    "sensitivity.leave_one_out": ["leave_one_out"],
+    "sensitivity.placebo_design": ["mask_treated"],
+    "sensitivity.reclassification": ["reclassification_bounds"],
+    "sensitivity.restrictions": ["monotone", "relative_magnitudes", "sign", "smoothness"],
+    "sensitivity.specification": ["specification_curve"],
+    "synth.factor_model": ["factor_model"],
+    "synth.predictors": ["Predictor"],
+    "synth.synthetic_control": ["synthetic_control"],
+    "synth.synthetic_did": ["synthetic_did"],
+    "synthesis.meta": ["synthesise"],
 }
+_LAZY = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = ["Check", "CrimepolicyError", "Estimate", "Event", "Panel", *sorted(_LAZY)]  # noqa: PLE0604
 __version__ = version("crimepolicy")
