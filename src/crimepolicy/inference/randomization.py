@@ -7,12 +7,13 @@ import numpy as np
 
 from crimepolicy.errors import InferenceError, choose
 from crimepolicy.estimate import HEADLINE, Check, Estimate
+from crimepolicy.inference.impose import imposed
 from crimepolicy.inference.influence import panel_of
 from crimepolicy.inference.mechanisms import Mechanism
 from crimepolicy.inference.placebo_fits import PlaceboFits, Statistic, placebo_fits
 from crimepolicy.panel import Panel
 
-__all__ = ["Sides", "impose", "randomization_p", "randomization_test"]
+__all__ = ["Sides", "randomization_p", "randomization_test"]
 
 Sides = Literal["two", "greater", "less"]
 
@@ -144,18 +145,10 @@ def randomization_p(fits: PlaceboFits, sides: Sides, *, listed: bool) -> dict[st
     return {term: _p(fits.statistics[term].to_numpy(), float(fits.observed[term]), sides, listed) for term in terms}
 
 
-def impose(panel: Panel, effect: float, estimate: Estimate) -> Panel:
-    """Return the panel with a constant effect taken out of the treated cells, on the scale of the estimate."""
-    if estimate.scale == "level":
-        return panel.with_outcome(panel.Y - effect * panel.D)
-    ratio = effect if estimate.scale == "ratio" else np.exp(effect)
-    return panel.with_outcome(np.where(panel.D, panel.Y / ratio, panel.Y))
-
-
 def _again(estimate: Estimate, panel: Panel, effect: float) -> Estimate:
     """Fit again even where the null is no effect, so that both sides of the comparison carry one kind of standard error."""
     if effect != _no_effect(estimate):
-        return estimate.refit(impose(panel, effect, estimate))
+        return imposed(estimate, effect)
     again = estimate.refit(panel)
     if not np.isclose(again.value, estimate.value, rtol=_REFIT, atol=_REFIT * float(np.nanstd(panel.Y))):
         raise InferenceError(

@@ -13,6 +13,9 @@ from crimepolicy.inference.randomization import randomization_test
 
 __all__ = ["randomization_interval"]
 
+_ROUNDING = 1e-12
+"""A p-value of exactly 1 - level is a rejection, although 1 - 0.95 is not quite 0.05."""
+
 _REACH = 16
 """Standard deviations from the estimate within which each end is looked for."""
 
@@ -103,7 +106,7 @@ def randomization_interval(
         )
 
     def kept(effect: float) -> bool:
-        return tested(effect).p_value() > 1 - level
+        return tested(effect).p_value() > 1 - level + _ROUNDING
 
     centre = float(np.log(estimate.value)) if logged else estimate.value
     placebos = tested(centre).null[HEADLINE]  # type: ignore[index]

@@ -30,6 +30,9 @@ _TIE = 1e-9
 """Statistics this close, relatively, are one statistic: the identity draw and its mirror tie with the sample."""
 
 
+_ROUNDING = 1e-12
+"""A p-value of exactly 1 - level is a rejection, although 1 - 0.95 is not quite 0.05."""
+
 _DOUBLINGS = 6
 """Steps outwards, doubling, before an end of the interval is called infinite (about 100 standard errors)."""
 
@@ -231,7 +234,9 @@ def _signs(count: int) -> Array:
 def _interval(at: Callable[[float], WildDraws], problem: Regression, level: float) -> tuple[float, float]:
     centre = problem.coefficient
     step = abs(centre / at(0.0).statistic) if centre else float(np.sqrt(1 / problem.scale))
-    low, high = (_end(lambda value: at(value).p_value > 1 - level, centre, sign * step) for sign in (-1.0, 1.0))
+    low, high = (
+        _end(lambda value: at(value).p_value > 1 - level + _ROUNDING, centre, sign * step) for sign in (-1.0, 1.0)
+    )
     return low, high
 
 
