@@ -25,6 +25,7 @@ Family = Literal["gaussian", "poisson"]
 Rows = Ints | slice
 
 _COLLINEAR = 1e-9
+_WEAK = 1e-10
 _STEPS = 60
 _TOLERANCE = 1e-10
 
@@ -184,7 +185,7 @@ def fit_effects(
 
 
 def estimable(fit: EffectsFit, sample: Bools, unit: Ints, period: Ints) -> Bools:
-    """Return for each cell (m,) whether the fitted cells determine what is imputed there.
+    """Return for each cell (m,) outside the sample whether the fitted cells determine what is imputed there.
 
     A cell with a Poisson factor of zero is determined: it is expected to hold no count.
     """
@@ -380,9 +381,12 @@ def _undetermined(system: Floats, weights: Floats, unit_trends: bool) -> Floats:
     if unit_trends:
         values, vectors = eigh(system)
         return np.asarray(vectors[:, values < _COLLINEAR * max(values[-1], np.finfo(float).tiny)])
-    if (weights > 0).all(axis=1).any():
+    if (weights.min(axis=1) > _WEAK * weights.sum(axis=1)).any():
         return np.full((size, 1), 1 / np.sqrt(size))
-    count, label = connected_components(sparse.csr_matrix(system != 0), directed=False)
+    # A link that the fit drove to zero (Poisson without a finite maximum) is no link.
+    scale = np.sqrt(np.maximum(np.diag(system), 0))
+    linked = np.abs(system) > _WEAK * np.outer(scale, scale)
+    count, label = connected_components(sparse.csr_matrix(linked.astype(np.int8)), directed=False)
     parts = (label[:, None] == np.arange(count)).astype(float)
     return np.asarray(parts / np.sqrt(parts.sum(axis=0)))
 
@@ -415,8 +419,11 @@ def _project(projector: Projector, right: Floats) -> Floats:
 def _with_covariates(projector: Projector, X: Floats) -> Projector:
     if not len(X):
         return projector
-    residual = np.stack([x - _project(projector, projector.weights * x) for x in X])
+    weighted = X * projector.weights
+    residual = np.stack([x - _project(projector, w) for x, w in zip(X, weighted, strict=True)])
     information = np.tensordot(residual * projector.weights, residual, axes=([1, 2], [1, 2]))
+    if (np.diag(information) <= _COLLINEAR * (weighted * X).sum(axis=(1, 2))).any():
+        raise EstimationError(_COVARIATES)
     return Projector(
         projector.weights, projector.rows, projector.basis, projector.factors, projector.null, residual, information
     )
@@ -424,11 +431,8 @@ def _with_covariates(projector: Projector, X: Floats) -> Projector:
 
 def _solve_information(information: Floats, right: Floats) -> Floats:
     scale = np.sqrt(np.diag(information))
-    if not (scale > 0).all() or np.linalg.cond(information / np.outer(scale, scale)) > 1 / _COLLINEAR:
-        raise EstimationError(
-            "The covariates are collinear with each other or with the unit and period effects on the untreated cells. "
-            "Leave out covariates that are constant within units or common to all units."
-        )
+    if np.linalg.cond(information / np.outer(scale, scale)) > 1 / _COLLINEAR:
+        raise EstimationError(_COVARIATES)
     return np.asarray(np.linalg.solve(information, right))
 
 
@@ -565,3 +569,9 @@ def _projector(fit: EffectsFit) -> Projector:
             "This fit was made without factorise=True, so that nothing is known of its influence functions."
         )
     return fit.projector
+
+
+_COVARIATES = (
+    "The covariates are collinear with each other or with the unit and period effects on the untreated cells. Leave out covariates that are "
+    "constant within units or common to all units."
+)
