@@ -142,7 +142,7 @@ class _Table:
 
 @dataclass(frozen=True, slots=True)
 class _Effects:
-    """Effects (c,), influence (c, n), units used on each side (c,), and controls trimmed."""
+    """Effects (c,), influence (1 + c, n) with a first row left for the headline, units used on each side (c,), controls trimmed."""
 
     effect: Floats
     influence: Floats
@@ -224,7 +224,7 @@ def _identified(table: _Table, effects: _Effects) -> tuple[_Table, _Effects, tup
     )
     part = _Effects(
         effects.effect[kept],
-        effects.influence if kept.all() else effects.influence[kept],
+        effects.influence if kept.all() else effects.influence[np.append(True, kept)],
         effects.n_treated[kept],
         effects.n_control[kept],
     )
@@ -242,13 +242,13 @@ def _effects(data: _Data, table: _Table, method: Method, unbalanced: Unbalanced,
         found = _by_means(data, table, balanced, analytic)
     else:
         found = _by_design(data, table, method, balanced)
-    return found if analytic else replace(found, influence=np.zeros((len(table.group), 0)))
+    return found if analytic else replace(found, influence=np.zeros((1 + len(table.group), 0)))
 
 
 def _by_means(data: _Data, table: _Table, balanced: bool, analytic: bool) -> _Effects:
     """Compare mean changes, all periods of a group at once."""
     size = len(table.group)
-    influence = np.zeros((size, len(data.cohort) if analytic else 0))
+    influence = np.zeros((1 + size, len(data.cohort) if analytic else 0))
     effect, treated, controls = np.zeros(size), np.zeros(size, dtype=int), np.zeros(size, dtype=int)
     outcome, weights = np.ascontiguousarray(data.outcome.T), np.ascontiguousarray(data.weights.T)
     for group in np.unique(table.group):
@@ -265,7 +265,7 @@ def _by_means(data: _Data, table: _Table, balanced: bool, analytic: bool) -> _Ef
             effect[cells] += sign * mean
             if analytic:
                 weight, distance = deviation
-                influence[cells[:, None], rows] = sign * (weight * (distance - mean[:, None]))
+                influence[1 + cells[:, None], rows] = sign * (weight * (distance - mean[:, None]))
     return _Effects(effect, influence, treated, controls)
 
 
@@ -303,7 +303,7 @@ def _by_design(data: _Data, table: _Table, method: Method, balanced: bool) -> _E
                 treated.sum(),
                 (~treated).sum(),
             )
-            result.influence[cells[:, None], rows] = found.influence.T
+            result.influence[1 + cells[:, None], rows] = found.influence.T
             trimmed += found.n_trimmed * len(cells)
     return _Effects(result.effect, result.influence, result.n_treated, result.n_control, trimmed)
 
@@ -359,13 +359,15 @@ def _one_by_one(data: _Data, table: _Table, method: Method) -> _Effects:
                 (treated & later).sum(),
                 (~treated & later).sum(),
             )
-            np.add.at(result.influence[cell], rows, found.influence[:, 0])
+            np.add.at(result.influence[1 + cell], rows, found.influence[:, 0])
             trimmed += found.n_trimmed
     return _Effects(result.effect, result.influence, result.n_treated, result.n_control, trimmed)
 
 
 def _empty(size: int, n: int) -> _Effects:
-    return _Effects(np.full(size, np.nan), np.zeros((size, n)), np.zeros(size, dtype=int), np.zeros(size, dtype=int))
+    return _Effects(
+        np.full(size, np.nan), np.zeros((1 + size, n)), np.zeros(size, dtype=int), np.zeros(size, dtype=int)
+    )
 
 
 def _with_constant(covariates: Floats) -> Floats:
@@ -380,7 +382,14 @@ def _packed(
 ) -> Estimate:
     sentence = f"average effect on the treated on {panel.outcome}"
     aggregator = CellAverages(
-        table.group, table.time, effects.effect, effects.influence, data.cohort, _share(data), panel.periods, sentence
+        table.group,
+        table.time,
+        effects.effect,
+        effects.influence[1:],
+        data.cohort,
+        _share(data),
+        panel.periods,
+        sentence,
     )
     simple = average(aggregator, "simple")
     shared: dict[str, Any] = {
@@ -400,7 +409,8 @@ def _packed(
         return Estimate(
             std_error=np.nan, cells=cells.assign(std_error=np.nan), panel=panel, checks=checks, **shared, **facts
         )
-    psi = _influence(panel, data, table, np.vstack([simple.influence.T, effects.influence]))
+    effects.influence[0] = simple.influence[:, 0]
+    psi = _influence(panel, data, table, effects.influence)
     estimate = Estimate.from_psi(psi=psi, panel=panel, cells=cells, **shared, **counts)
     return estimate.replace(checks=(*checks, _leads(estimate, np.flatnonzero(table.time < table.group))))
 
