@@ -9,6 +9,8 @@ __all__ = ["TwoWayFit", "TwoWayProjector"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
+_NULL = 1e-11  # eigenvalues below this share of the largest are the constant that effects share
+
 
 @dataclass(frozen=True, slots=True)
 class TwoWayFit:
@@ -32,11 +34,11 @@ class TwoWayProjector:
         self.by_unit = W.sum(axis=1)
         shares = W / self.by_unit[:, None]
         # The pseudo-inverse sets the one free constant, and serves panels whose periods hang apart.
-        self.inverse = np.linalg.pinv(np.diag(W.sum(axis=0)) - W.T @ shares, hermitian=True)
+        self.inverse = np.linalg.pinv(np.diag(W.sum(axis=0)) - W.T @ shares, rcond=_NULL, hermitian=True)
         self.X = X
         self.residual_X = np.stack([x - self._effects(x)[2] for x in X]) if len(X) else X
         gram = np.einsum("pij,qij->pq", self.residual_X * W, self.residual_X)
-        self.gram = np.linalg.pinv(gram, hermitian=True) if len(X) else gram
+        self.gram = np.linalg.pinv(gram, rcond=_NULL, hermitian=True) if len(X) else gram
 
     def fit(self, Z: Floats) -> TwoWayFit:
         """Regress Z (N, T), finite where W is positive and zero elsewhere."""
