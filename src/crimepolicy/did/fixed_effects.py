@@ -356,7 +356,8 @@ def _factorise(weights: Floats, rows: tuple[Rows, ...], unit_trends: bool) -> Pr
             load = w * q[r]
             system -= load.T @ load
         directions = _undetermined(system, w, unit_trends)
-        scale = max(float(np.trace(system)) / len(system), np.finfo(float).tiny)
+        # What is left of the totals may be rounding error alone, so the totals themselves give the scale.
+        scale = max(float(w.sum()) / len(system), np.finfo(float).tiny)
         factors.append(cho_factor(system + scale * directions @ directions.T, overwrite_a=True, check_finite=False))
         null.append(directions)
     return Projector(weights, rows, basis, tuple(factors), tuple(null), np.empty((0, *weights.shape)), np.empty((0, 0)))
@@ -380,7 +381,7 @@ def _undetermined(system: Floats, weights: Floats, unit_trends: bool) -> Floats:
     size = len(system)
     if unit_trends:
         values, vectors = eigh(system)
-        return np.asarray(vectors[:, values < _COLLINEAR * max(values[-1], np.finfo(float).tiny)])
+        return np.asarray(vectors[:, values <= _COLLINEAR * float(weights.sum()) / size])
     if (weights.min(axis=1) > _WEAK * weights.sum(axis=1)).any():
         return np.full((size, 1), 1 / np.sqrt(size))
     # A link that the fit drove to zero (Poisson without a finite maximum) is no link.
