@@ -243,10 +243,10 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(python=PYTHON, default=False)
 def bench(session: nox.Session) -> None:
-    """Time the scripts in bench/ (a name after `--` chooses one)."""
+    """Time the scripts in benchmarks/ (`-- doubt` or `-- calibrate`: a folder or a script)."""
     _install(session, LOCKED_EXTRAS, ["bench", "test"])
-    for script in sorted(ROOT.glob("bench/*.py")):
-        if not session.posargs or script.stem in session.posargs:
+    for script in sorted(ROOT.glob("benchmarks/**/*.py")):
+        if not session.posargs or {script.stem, script.parent.name} & set(session.posargs):
             session.run("python", str(script), env=ONE_THREAD)
 
 

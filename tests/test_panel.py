@@ -108,6 +108,7 @@ TIMES = {
 def test_times_of_every_kind_are_read(name: str) -> None:
     make, code = TIMES[name]
     panel = read(table().assign(year=lambda d: d.year.map(make)), **FULL)
+    assert isinstance(panel.periods, pd.PeriodIndex)
     assert panel.periods.freqstr == code
     np.testing.assert_array_equal(panel.Y, read(table()).Y)
     assert panel.D.sum() == 9
