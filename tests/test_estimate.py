@@ -22,7 +22,7 @@ def panel(kind: str = "pandas", cluster: str | None = None) -> Panel:
     rows["deaths"] = np.random.default_rng(1).poisson(5, 32)
     rows["truce"] = ((rows.unit < "d") & (rows.year > 1)).astype(int)
     rows["pair"] = rows.unit.map(dict(zip("abcdefgh", "ppqqrrss", strict=True)))
-    frame: Any = rows if kind == "pandas" else pl.from_pandas(rows)
+    frame: Any = rows if kind == "pandas" else pl.DataFrame({name: column.to_list() for name, column in rows.items()})
     return Panel.from_frame(
         frame, unit="unit", time="year", outcome="deaths", treated="truce", cluster=cluster, name="toy"
     )

@@ -14,7 +14,9 @@ SOURCE = Path(inspect.getfile(cp))
 def typed_names() -> set[str]:
     tree = ast.parse(SOURCE.read_text(encoding="utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If))
-    return {alias.asname or alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    return {
+        alias.asname or alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
 
 
 def test_type_checkers_see_the_names_that_load() -> None:
