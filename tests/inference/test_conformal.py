@@ -123,11 +123,6 @@ def test_interval_is_open_where_permutations_are_too_few() -> None:
     assert np.isinf(interval.loc["event_time[0]", ["conf_low", "conf_high"]].astype(float)).all()
 
 
-def test_workers_do_not_change_intervals() -> None:
-    effect = synthetic_control(series(t=14, at=13, seed=5))
-    pd.testing.assert_frame_equal(conformal_interval(effect), conformal_interval(effect, n_jobs=2), check_exact=True)
-
-
 def test_adding_the_effect_moves_the_interval() -> None:
     plain, moved = (
         conformal_interval(synthetic_control(series(t=14, at=13, seed=6, effect=e)), level=0.8) for e in (0.0, 5.0)

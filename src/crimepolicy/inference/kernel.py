@@ -22,7 +22,7 @@ class Combined:
     Attributes
     ----------
     psi : pandas.DataFrame (n, k)
-        Root of the kernel times the influence functions; ``attrs["combined"]`` is True.
+        A root of the kernel times the influence functions; ``attrs["combined"]`` is True.
     check : Check
         Whether the kernel was positive semidefinite, or had to be made so.
     """
@@ -32,7 +32,7 @@ class Combined:
 
 
 def combine(psi: pd.DataFrame, kernel: sparse.csr_matrix) -> Combined:
-    """Return the root of a symmetric kernel (n, n) times the influence functions (n, k).
+    """Return a root of a symmetric kernel (n, n) times the influence functions (n, k).
 
     Negative eigenvalues, which two-way clusters and uniform kernels can have, are set to zero (Cameron, Gelbach and Miller
     2011, section 2.3), and reported.
@@ -43,14 +43,32 @@ def combine(psi: pd.DataFrame, kernel: sparse.csr_matrix) -> Combined:
     n_blocks, block = connected_components(kernel, directed=False)
     order = np.argsort(block, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(block[order])) + 1):
-        eigenvalues, vectors = linalg.eigh(kernel[rows][:, rows].toarray())
-        projected = vectors.T @ values[rows]
-        clipped -= float((np.minimum(eigenvalues, 0.0)[:, None] * projected**2).sum())
-        rooted[rows] = vectors @ (np.sqrt(np.clip(eigenvalues, 0.0, None))[:, None] * projected)
+        root = _root(kernel[rows][:, rows].toarray(), values[rows])
+        rooted[rows] = root.values
+        clipped += root.clipped
     combined = pd.DataFrame(rooted, index=psi.index, columns=psi.columns)
     combined.attrs["combined"] = True
     share = clipped / float((rooted**2).sum()) if clipped > 0 else 0.0
     return Combined(combined, _definite(share, n_blocks))
+
+
+@dataclass(frozen=True, slots=True)
+class _Root:
+    """Root of a block times its influence (m, k), and the sum of squares that clipping added."""
+
+    values: Array
+    clipped: float
+
+
+def _root(block: Array, values: Array) -> _Root:
+    try:
+        # Any root gives the same squares; this one is ten times cheaper, and exists just where nothing needs clipping.
+        return _Root(linalg.cholesky(block) @ values, 0.0)
+    except linalg.LinAlgError:
+        eigenvalues, vectors = linalg.eigh(block)
+        projected = vectors.T @ values
+        clipped = -float((np.minimum(eigenvalues, 0.0)[:, None] * projected**2).sum())
+        return _Root(vectors @ (np.sqrt(np.clip(eigenvalues, 0.0, None))[:, None] * projected), clipped)
 
 
 def _definite(share: float, n_blocks: int) -> Check:
