@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from crimepolicy.errors import InferenceError
 from crimepolicy.estimate import Estimate
@@ -25,6 +26,15 @@ def test_holm_and_benjamini_hochberg_by_hand() -> None:
     p = pd.Series({"a": 0.001, "b": 0.02, "c": 0.03, "d": 0.6})
     assert multiple_testing(p, "holm").p_adjusted.to_numpy() == pytest.approx([0.004, 0.06, 0.06, 0.6])
     assert multiple_testing(p, "bh").p_adjusted.to_numpy() == pytest.approx([0.004, 0.04, 0.04, 0.6])
+
+
+def test_statsmodels_agrees() -> None:
+    p = np.random.default_rng(1).uniform(0, 0.2, 12)
+    named = pd.Series(p, index=[f"test {k}" for k in range(12)])
+    for method, name in {"holm": "holm", "bh": "fdr_bh"}.items():
+        assert multiple_testing(named, method).p_adjusted.to_numpy() == pytest.approx(
+            multipletests(p, method=name)[1], rel=1e-12
+        )
 
 
 def test_one_test_repeated_costs_nothing(panels: Panels, estimators: Estimators) -> None:

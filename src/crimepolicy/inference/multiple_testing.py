@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from crimepolicy.errors import InferenceError, choose
 from crimepolicy.estimate import HEADLINE, Estimate
@@ -15,8 +16,6 @@ __all__ = ["Method", "multiple_testing"]
 
 Array = np.ndarray[Any, Any]
 Method = Literal["romano_wolf", "holm", "bh"]
-
-_STATSMODELS = {"holm": "holm", "bh": "fdr_bh"}
 
 
 def multiple_testing(
@@ -78,10 +77,15 @@ def multiple_testing(
     )
     if p.isna().any():
         raise InferenceError(f"No p-value for {list(p.index[p.isna()])}.")
-    from statsmodels.stats.multitest import multipletests
-
-    adjusted = multipletests(p.to_numpy(), method=_STATSMODELS[method])[1]
+    adjusted = _holm(p.to_numpy()) if method == "holm" else stats.false_discovery_control(p.to_numpy())
     return pd.DataFrame({"p_value": p, "p_adjusted": adjusted}).rename_axis(["test", "term"])
+
+
+def _holm(p: Array) -> Array:
+    order = np.argsort(p, kind="stable")
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+    return adjusted
 
 
 def _p_value(test: Estimate | float, term: str) -> float:

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+from crimepolicy.errors import InferenceError
+
 __all__ = ["ordered_map"]
 
 _CHUNKS = 40
@@ -44,7 +46,12 @@ def _chunk[Task, Result](function: Callable[[Task], Result], tasks: Sequence[Tas
 def _workers[Task, Result](
     work: Callable[[Sequence[Task]], list[Result]], chunks: list[Sequence[Task]], n_jobs: int
 ) -> Iterable[list[Result]]:
-    from joblib import Parallel, delayed
+    try:
+        from joblib import Parallel, delayed
+    except ImportError as missing:
+        raise InferenceError(
+            f"n_jobs={n_jobs} needs joblib. Install 'crimepolicy[fast]', or use n_jobs=1."
+        ) from missing
 
     results: Iterable[list[Result]] = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(work)(chunk) for chunk in chunks
