@@ -12,7 +12,7 @@ from crimepolicy.did.group_time import group_time_effects
 from crimepolicy.did.imputation import imputation
 from crimepolicy.did.stacked import stacked_event_study
 from crimepolicy.did.two_way import two_way_fixed_effects
-from crimepolicy.errors import CrimepolicyError
+from crimepolicy.errors import CrimepolicyError, DesignError
 from crimepolicy.estimate import Estimate, path_term
 from crimepolicy.inference.cluster import cluster
 from crimepolicy.inference.mechanisms import Mechanism
@@ -46,8 +46,10 @@ def fit_windows(panel: Panel, windows: Windows, **options: Any) -> Estimate:
 
     Windows that no treated place has behind it in full are left out.
     """
-    longest = panel.n_periods - 1 - int(panel.first_treated.min())
+    longest = panel.n_periods - 1 - panel.first_treated.min()
     spans = {name: (low, high) for name, (low, high) in windows.items() if high <= longest}
+    if not spans:
+        raise DesignError("No treated place has a whole window of months behind it.")
     last = max(high for _, high in spans.values())
     return imputation(panel, family="poisson", windows=spans, horizon=(0, last), **options)
 

@@ -78,7 +78,8 @@ def _event(estimate: Estimate, term: str, level: float) -> Data:
         raise EstimationError(
             f"The path of {estimate.method} runs over {path.index.name}, not event time. Use kind='terms'."
         )
-    band = estimate.band(level) if (path["std_error"] > 0).any() else None
+    joint = estimate.psi is not None or estimate.draws is not None
+    band = estimate.band(level) if joint and (path["std_error"] > 0).any() else None
     ends = [estimate.interval(level, path_term("event_time", label)) for label in path.index]
     return {
         "event_time": path.index.tolist(),

@@ -159,7 +159,7 @@ def _counts(ax: "Axes", data: Data) -> None:
 
 
 def _series(ax: "Axes", data: Data) -> None:
-    looks = (
+    looks: tuple[dict[str, Any], ...] = (
         {"color": ACCENT, "marker": "o", "markersize": 2.6},
         {"color": SECOND, "linestyle": (0, (4, 2))},
         {"color": GREY, "linestyle": (0, (1, 1))},
@@ -295,12 +295,9 @@ def _effect_ticks(ax: "Axes", scale: str, low: float, high: float, which: str) -
 
 def _spaced_ratios(ax: "Axes", low: float, high: float, which: str) -> list[float]:
     """Return the ratios to label: within the axis, and far enough apart to be read."""
-    figure = ax.figure
-    size = (
-        ax.get_position().width * figure.get_figwidth()
-        if which == "x"
-        else ax.get_position().height * figure.get_figheight()
-    )  # type: ignore[union-attr]
+    box, figure = ax.get_position(), ax.get_figure(root=True)
+    whole = (WIDTH, WIDTH) if figure is None else (figure.get_figwidth(), figure.get_figheight())
+    size = box.width * whole[0] if which == "x" else box.height * whole[1]
     apart = (high - low) / size * (_LABEL_WIDTH if which == "x" else _LABEL_HEIGHT)
     chosen: list[float] = []
     for ratio in _RATIOS:

@@ -23,7 +23,7 @@ WIDTH = 5.8
 # Measured with the widest of these, so that text never outgrows its place on a machine that has another.
 _FAMILIES = "'Source Sans 3', 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
     "axes.titlesize": 9.5,

@@ -1,9 +1,8 @@
 """Publication tables of one or several estimates, for HTML, LaTeX, Typst and Markdown."""
 
-import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -162,27 +161,18 @@ def _number(value: float, digits: int) -> str:
 
 
 def _html(grid: _Grid, title: str) -> str:
-    from great_tables import GT, md
+    from great_tables import GT
 
-    frame = pd.DataFrame(
-        [[html.escape(text) for text in line] for line in (*grid.body, *grid.foot)], columns=_unique(grid.columns)
-    )
-    labels = {column: html.escape(name) for column, name in zip(frame.columns, grid.columns, strict=True)}
-    shown = (
-        GT(frame, id="estimates")
-        .cols_label(**labels)
-        .cols_align("center", columns=list(frame.columns[1:]))
-        .cols_align("left", columns=[frame.columns[0]])
-    )
-    if title:
-        shown = shown.tab_header(title=html.escape(title))
+    # Headings may be equal or empty, column names may not.
+    names = [f"column_{position}" for position in range(len(grid.columns))]
+    frame = pd.DataFrame([*grid.body, *grid.foot], columns=names)
+    labels: dict[str, Any] = dict(zip(names, grid.columns, strict=True))
+    shown = GT(frame, id="estimates").cols_label(labels)
+    shown = shown.cols_align("left", columns=names[:1]).cols_align("center", columns=names[1:])
+    shown = shown.tab_header(title=title) if title else shown
     for note in grid.notes:
-        shown = shown.tab_source_note(md(html.escape(note)))
+        shown = shown.tab_source_note(note)
     return str(shown.as_raw_html())
-
-
-def _unique(columns: Sequence[str]) -> list[str]:
-    return [f"column_{position}" for position in range(len(columns))]
 
 
 def _latex(grid: _Grid, title: str) -> str:

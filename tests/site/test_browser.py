@@ -1,0 +1,146 @@
+"""The site in a headless browser, as a reader opens it: from the file system."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ("index.html", "K01.html", "tasks.html")
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def site():
+    candidates = [ROOT / "analyses" / "site", ROOT / "analyses" / "build" / "smoke" / "site"]
+    built = [folder for folder in candidates if (folder / "index.html").is_file()]
+    if not built:
+        pytest.skip("the site is not built; run nox -s site, or nox -s analyses -- -m smoke")
+    return built[0]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    chromium = (
+        os.environ.get("CHROMIUM")
+        or shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
+    if chromium is None:
+        pytest.skip("no Chromium on this machine; set CHROMIUM to its path")
+    with api.sync_playwright() as started:
+        running = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def visit(browser, site):
+    opened = []
+
+    def go(page, width=1280):
+        tab = browser.new_page(viewport={"width": width, "height": 900})
+        tab.trouble = []
+        tab.on(
+            "console",
+            lambda message: tab.trouble.append(message.text) if message.type in {"error", "warning"} else None,
+        )
+        tab.on("pageerror", lambda error: tab.trouble.append(str(error)))
+        tab.on("requestfailed", lambda request: tab.trouble.append(request.url))
+        tab.on("request", lambda request: tab.trouble.append(request.url) if request.url.startswith("http") else None)
+        tab.goto((site / page).as_uri())
+        opened.append(tab)
+        return tab
+
+    yield go
+    for tab in opened:
+        tab.close()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_load_without_an_error_and_without_the_network(visit, page, width):
+    tab = visit(page, width)
+    assert tab.trouble == []
+    assert tab.title()
+    assert tab.locator("h1").count() == 1
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("page", PAGES)
+def test_nothing_is_wider_than_the_screen(visit, page, width):
+    tab = visit(page, width)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_claim_table_is_there(visit):
+    tab = visit("index.html")
+    rows = tab.locator("table.ledger tbody tr")
+    assert rows.count() >= 2
+    assert tab.locator("table.ledger thead th").count() == 5
+    for row in rows.all():
+        assert row.locator(".badge").inner_text().split(maxsplit=1)[1] in {
+            "Supported",
+            "Refuted",
+            "Inconclusive",
+            "Not identified",
+        }
+        assert row.locator("svg.strip").is_visible()
+
+
+def test_every_figure_is_visible_and_says_what_it_shows(visit):
+    tab = visit("K01.html")
+    images = tab.locator("figure img").all()
+    assert len(images) >= 8
+    for image in images:
+        image.scroll_into_view_if_needed()
+        assert image.evaluate("node => node.complete && node.naturalWidth > 0")
+        assert image.bounding_box()["height"] > 100
+        assert len(image.get_attribute("alt")) > 40
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_resolves(visit, site, page):
+    tab = visit(page)
+    links = tab.eval_on_selector_all("a[href]", "nodes => nodes.map(node => node.getAttribute('href'))")
+    anchors = {}
+    for link in dict.fromkeys(links):
+        file, _, anchor = link.partition("#")
+        target = file or page
+        assert (site / target).is_file(), link
+        if anchor:
+            if target not in anchors:
+                found = visit(target)
+                anchors[target] = set(found.eval_on_selector_all("[id]", "nodes => nodes.map(node => node.id)"))
+            assert anchor in anchors[target], link
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_identifier_is_used_twice(visit, page):
+    ids = visit(page).eval_on_selector_all("[id]", "nodes => nodes.map(node => node.id)")
+    assert len(ids) == len(set(ids))
+
+
+def test_a_number_leads_to_its_task_and_its_tables(visit):
+    tab = visit("K01.html")
+    tab.locator("td a.num").first.click()
+    assert "tasks.html#" in tab.url
+    row = tab.locator(f"tr[id='{tab.url.split('#')[1]}']")
+    assert row.is_visible()
+    assert row.locator("a[href^='numbers/']").count() == 1
+
+
+def test_the_keyboard_reaches_the_content(visit):
+    tab = visit("index.html")
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.className") == "skip"
+
+
+def test_it_prints_on_paper(visit):
+    tab = visit("K01.html")
+    tab.emulate_media(media="print")
+    assert not tab.locator("nav").first.is_visible()
+    assert tab.pdf(format="A4")[:4] == b"%PDF"
