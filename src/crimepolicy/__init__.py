@@ -30,25 +30,39 @@ if TYPE_CHECKING:
     from crimepolicy.did.switching import switching_effects as switching_effects
     from crimepolicy.did.two_way import two_way_fixed_effects as two_way_fixed_effects
     from crimepolicy.inference.cluster import cluster as cluster
+    from crimepolicy.inference.conformal import conformal_interval as conformal_interval
+    from crimepolicy.inference.conformal import conformal_test as conformal_test
+    from crimepolicy.inference.conley import conley as conley
+    from crimepolicy.inference.conley_taber import conley_taber as conley_taber
+    from crimepolicy.inference.cross_fit_t import cross_fit_t_test as cross_fit_t_test
+    from crimepolicy.inference.ferman_pinto import ferman_pinto as ferman_pinto
+    from crimepolicy.inference.few_treated import few_treated as few_treated
     from crimepolicy.inference.mechanisms import MoveClusters as MoveClusters
     from crimepolicy.inference.mechanisms import PermuteSchedules as PermuteSchedules
     from crimepolicy.inference.mechanisms import RedrawDates as RedrawDates
     from crimepolicy.inference.mechanisms import RedrawPlaces as RedrawPlaces
+    from crimepolicy.inference.multiple_testing import multiple_testing as multiple_testing
     from crimepolicy.inference.multiplier import multiplier_bootstrap as multiplier_bootstrap
     from crimepolicy.inference.placebo import placebo_test as placebo_test
     from crimepolicy.inference.randomization import randomization_test as randomization_test
+    from crimepolicy.inference.sign_change import sign_change_test as sign_change_test
     from crimepolicy.inference.wild import wild_bootstrap as wild_bootstrap
     from crimepolicy.sensitivity.breakdown import breakdown as breakdown
     from crimepolicy.sensitivity.calibration import calibrate as calibrate
+    from crimepolicy.sensitivity.event_dates import dates_sensitivity as dates_sensitivity
     from crimepolicy.sensitivity.honest import honest_bounds as honest_bounds
     from crimepolicy.sensitivity.leave_one_out import leave_one_out as leave_one_out
+    from crimepolicy.sensitivity.peak_placebos import peak_matched_placebos as peak_matched_placebos
     from crimepolicy.sensitivity.placebo_design import mask_treated as mask_treated
     from crimepolicy.sensitivity.reclassification import reclassification_bounds as reclassification_bounds
+    from crimepolicy.sensitivity.recording import recording_bounds as recording_bounds
     from crimepolicy.sensitivity.restrictions import monotone as monotone
     from crimepolicy.sensitivity.restrictions import relative_magnitudes as relative_magnitudes
     from crimepolicy.sensitivity.restrictions import sign as sign
     from crimepolicy.sensitivity.restrictions import smoothness as smoothness
     from crimepolicy.sensitivity.specification import specification_curve as specification_curve
+    from crimepolicy.synth.augmented import augmented_synthetic_control as augmented_synthetic_control
+    from crimepolicy.synth.donor_sensitivity import leave_donors_out as leave_donors_out
     from crimepolicy.synth.factor_model import factor_model as factor_model
     from crimepolicy.synth.predictors import Predictor as Predictor
     from crimepolicy.synth.synthetic_control import synthetic_control as synthetic_control
@@ -72,19 +86,32 @@ _HOMES = {
     "did.switching": ["switching_effects"],
     "did.two_way": ["two_way_fixed_effects"],
     "inference.cluster": ["cluster"],
+    "inference.conformal": ["conformal_interval", "conformal_test"],
+    "inference.conley": ["conley"],
+    "inference.conley_taber": ["conley_taber"],
+    "inference.cross_fit_t": ["cross_fit_t_test"],
+    "inference.ferman_pinto": ["ferman_pinto"],
+    "inference.few_treated": ["few_treated"],
     "inference.mechanisms": ["MoveClusters", "PermuteSchedules", "RedrawDates", "RedrawPlaces"],
+    "inference.multiple_testing": ["multiple_testing"],
     "inference.multiplier": ["multiplier_bootstrap"],
     "inference.placebo": ["placebo_test"],
     "inference.randomization": ["randomization_test"],
+    "inference.sign_change": ["sign_change_test"],
     "inference.wild": ["wild_bootstrap"],
     "sensitivity.breakdown": ["breakdown"],
     "sensitivity.calibration": ["calibrate"],
+    "sensitivity.event_dates": ["dates_sensitivity"],
     "sensitivity.honest": ["honest_bounds"],
     "sensitivity.leave_one_out": ["leave_one_out"],
+    "sensitivity.peak_placebos": ["peak_matched_placebos"],
     "sensitivity.placebo_design": ["mask_treated"],
     "sensitivity.reclassification": ["reclassification_bounds"],
+    "sensitivity.recording": ["recording_bounds"],
     "sensitivity.restrictions": ["monotone", "relative_magnitudes", "sign", "smoothness"],
     "sensitivity.specification": ["specification_curve"],
+    "synth.augmented": ["augmented_synthetic_control"],
+    "synth.donor_sensitivity": ["leave_donors_out"],
     "synth.factor_model": ["factor_model"],
     "synth.predictors": ["Predictor"],
     "synth.synthetic_control": ["synthetic_control"],
