@@ -204,7 +204,8 @@ def _pack(
     options: Mapping[str, Any],
 ) -> Estimate:
     path = pd.DataFrame(
-        {"estimate": value, "n_cells": n_cells, "n_units": n_units}, index=pd.Index(present, name="exposure")
+        {"estimate": value, "std_error": np.nan, "n_cells": n_cells, "n_units": n_units},
+        index=pd.Index(present, name="exposure"),
     )
     poisson = options["family"] == "poisson"
     columns = [HEADLINE, *(path_term("exposure", name) for name in present)]
