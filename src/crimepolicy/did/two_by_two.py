@@ -59,7 +59,7 @@ def contrast_changes(
     """
     control = ~treated
     share = weights * treated / (weights * treated).sum()
-    residual, influence = changes, np.zeros_like(changes)
+    residual = changes
     odds, scores, trimmed = np.zeros(len(weights)), np.zeros_like(covariates), 0
     if method in ("dr", "reg"):
         normal = (covariates[control] * weights[control, None]).T @ covariates[control]
@@ -92,7 +92,6 @@ def contrast_changes(
 
 def logit(covariates: Floats, treated: Bools, weights: Floats) -> tuple[Floats, Floats] | None:
     """Return propensities (n,) and the influence (n, k) on their coefficients, or None where overlap fails."""
-    slopes = np.zeros(covariates.shape[1])
     share = float(weights @ treated / weights.sum())
     slopes = np.linalg.lstsq(covariates, np.full(len(treated), np.log(share / (1 - share))), rcond=None)[0]
     for _ in range(_STEPS):
