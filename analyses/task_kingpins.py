@@ -16,11 +16,13 @@ from analyses.effects import SIMULATED
 from analyses.mexico import Inputs, Section, official_inputs
 from analyses.synthetic import synthetic_inputs
 from crimepolicy.claims.plan import read_plan
+from crimepolicy.data import load_table
 from crimepolicy.report.numbers import write_numbers
 
 SECTION = "kingpins"
 CODE = [settings.HERE / f"{name}.py" for name in ("effects", "kingpins", "mexico", "settings", "synthetic")]
 TABLES = settings.tables("mexico_municipality_month", "mexico_state_month", "mexico_contiguity", "kingpins_mexico")
+LITERATURE = settings.tables("published_estimates")
 LIBRARY = settings.library()
 PLAN = read_plan(settings.PLAN)
 SMOKE_DRAWS = 19
@@ -65,6 +67,7 @@ NUMBERS: dict[str, Compute] = {
     "honest": lambda run: kingpins.honest_numbers(run.inputs, run.section, seed=run.seed),
     "leave_out": lambda run: kingpins.leave_out_numbers(run.inputs, run.section),
     "specifications": specifications,
+    "published": lambda run: kingpins.published_numbers(load_table("published_estimates")),
     **{f"placebo_{group}": placebo(group) for group in (*PLAN.section(SECTION)["placebo"], "all")},
 }
 
@@ -84,13 +87,14 @@ def write(numbers: dict[str, Any], out: Path, placebos: Path) -> None:
 
 
 for name in NUMBERS:
+    reads = LITERATURE if name == "published" else TABLES
 
     @task(id=f"{SECTION}_{name}")
     def task_kingpins(
         name: str = name,
         library: list[Path] = LIBRARY,
         code: list[Path] = CODE,
-        tables: list[Path] = TABLES,
+        tables: list[Path] = reads,
         plan: Path = settings.PLAN,
         environment: Path = settings.LOCK,
         out: Annotated[Path, Product] = settings.BUILD / f"{SECTION}_{name}.json",
@@ -105,6 +109,7 @@ for name in NUMBERS:
         name: str = name,
         library: list[Path] = LIBRARY,
         code: list[Path] = CODE,
+        tables: list[Path] = LITERATURE,
         plan: Path = settings.PLAN,
         environment: Path = settings.LOCK,
         out: Annotated[Path, Product] = settings.BUILD / "smoke" / f"{SECTION}_{name}.json",

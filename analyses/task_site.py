@@ -6,26 +6,23 @@ from typing import Annotated
 
 from pytask import Product, mark, task
 
-from analyses import kingpins, kingpins_figures, kingpins_page, settings
-from analyses.task_kingpins import NUMBERS, SECTION, TABLES
-from crimepolicy.claims.claim import Claim, read_claims
+from analyses import settings
+from analyses.families import FAMILIES, Family
+from crimepolicy.claims.claim import read_claims
 from crimepolicy.claims.plan import read_plan
 from crimepolicy.claims.verdict import Verdict, judge
-from crimepolicy.data import load_table
 from crimepolicy.data.dictionary import read_dictionary
+from crimepolicy.errors import ClaimError
 from crimepolicy.report.numbers import read_numbers, read_results, write_numbers
 from crimepolicy.report.reproduce import compare
 from crimepolicy.report.site import TaskRecord, write_site
 
-CLAIMS = [settings.CLAIMS / "K01.toml"]
-DICTIONARIES = [settings.PROCESSED / f"{name}.toml" for name in kingpins_page.DATA]
+CLAIMS = sorted(settings.CLAIMS.glob("*.toml"))
+CARDS = sorted({name for family in FAMILIES for name in (*family.tables, *family.data)})
+DICTIONARIES = [settings.PROCESSED / f"{name}.toml" for name in CARDS]
 PUBLISHED_NUMBERS = sorted(settings.RESULTS.glob("*.json"))
-PUBLISHED = settings.tables("published_estimates")
 SHOWING = settings.showing("report", "claims")
-CODE = [
-    settings.HERE / f"{name}.py"
-    for name in ("figures", "kingpins", "kingpins_figures", "kingpins_page", "settings", "task_kingpins")
-]
+CODE = sorted(settings.HERE.glob("*.py"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,80 +36,64 @@ class Line:
     @property
     def numbers(self) -> list[Path]:
         """Files of published numbers that verdicts and pages read."""
-        return [self.build / f"{SECTION}_{name}.json" for name in (*NUMBERS, "published")]
+        return [self.build / f"{name}.json" for family in FAMILIES for name in family.numbers]
 
     @property
     def placebos(self) -> list[Path]:
         """Files of placebo estimates that figures read."""
-        return [self.build / "placebos" / f"{SECTION}_{name}.json" for name in NUMBERS]
+        return [self.build / "placebos" / path.name for path in self.numbers]
 
-    @property
-    def figures(self) -> list[Path]:
-        """Figures, each with its data."""
-        folder = self.build / "figures"
-        return [
-            folder / f"{SECTION}_{name}.{ending}" for name in kingpins_figures.FIGURES for ending in ("svg", "json")
-        ]
+    def figures(self, family: Family) -> list[Path]:
+        """Return the figures of one claim, each with its data."""
+        names = [f"{name}.{ending}" for name in family.figures for ending in ("svg", "json")]
+        return [self.build / "figures" / name for name in names]
 
 
 OFFICIAL = Line("official", settings.BUILD, settings.SITE)
 SMOKE = Line("smoke", settings.BUILD / "smoke", settings.BUILD / "smoke" / "site")
 
 
-def verdicts(line: Line) -> list[tuple[Claim, Verdict]]:
-    """Return every claim with its verdict."""
+def verdicts(line: Line) -> dict[str, tuple[Verdict, ...]]:
+    """Return the verdicts on the parts of every claim of the report."""
     results, plan = read_results(line.build), read_plan(settings.PLAN)
-    return [(claim, judge(claim, results, plan=plan)) for file in CLAIMS for claim in read_claims(file)]
+    found: dict[str, tuple[Verdict, ...]] = {}
+    for file in CLAIMS:
+        judged = tuple(judge(claim, results, plan=plan) for claim in read_claims(file))
+        found[judged[0].claim.report["id"]] = judged
+    unknown = [claim for claim in found if claim not in [family.claim for family in FAMILIES]]
+    if unknown:
+        raise ClaimError(f"Claim {unknown[0]} has no analysis. Add it to FAMILIES in analyses/families.py.")
+    return found
 
 
 def records(line: Line) -> list[TaskRecord]:
     """Return every task that makes published numbers."""
-    names = [path.stem for path in TABLES if path.suffix == ".parquet"]
     made = [
         TaskRecord(
-            f"{SECTION}_{name}",
-            f"analyses/task_kingpins.py::task_kingpins[{SECTION}_{name}]",
-            line.build / f"{SECTION}_{name}.json",
-            tuple(names),
+            name,
+            f"analyses/{family.task_file}.py::{family.task_file}[{name}]",
+            line.build / f"{name}.json",
+            family.tables,
         )
-        for name in NUMBERS
+        for family in FAMILIES
+        for name in family.numbers
     ]
-    compared = TaskRecord(
-        f"{SECTION}_published",
-        "analyses/task_site.py::task_published",
-        line.build / f"{SECTION}_published.json",
-        ("published_estimates",),
-    )
-    judged = TaskRecord("verdicts", "analyses/task_site.py::task_verdicts", line.build / "verdicts.json", ())
-    return [*made, compared, judged]
+    return [*made, TaskRecord("verdicts", "analyses/task_site.py::task_verdicts", line.build / "verdicts.json", ())]
 
 
 def site(line: Line) -> None:
     """Write the site of one line."""
-    plan, results = read_plan(settings.PLAN), read_results(line.build)
+    plan, results, found = read_plan(settings.PLAN), read_results(line.build), verdicts(line)
+    pages = [family.page(found[family.claim], results, plan, line.build / "figures") for family in FAMILIES]
+    cards = {name: read_dictionary(name) for name in CARDS}
     # The first build of all has nothing published to be compared with.
-    compared = (
-        str(compare(line.build, settings.RESULTS)).splitlines()[-1] if line is OFFICIAL and PUBLISHED_NUMBERS else ""
-    )
-    found = [verdict for _, verdict in verdicts(line)]
-    pages = [kingpins_page.page(tuple(found), results, plan, line.build / "figures")]
-    cards = {name: read_dictionary(name) for name in kingpins_page.DATA}
+    published = line is OFFICIAL and PUBLISHED_NUMBERS
+    compared = str(compare(line.build, settings.RESULTS)).splitlines()[-1] if published else ""
     write_site(line.site, pages, records(line), cards, seen_before=plan.seen_before, comparison=compared)
 
 
 for line in (OFFICIAL, SMOKE):
     marked = mark.smoke if line is SMOKE else (lambda function: function)
-
-    @marked
-    @task(id=line.name)
-    def task_published(
-        tables: list[Path] = PUBLISHED,
-        code: list[Path] = CODE,
-        plan: Path = settings.PLAN,
-        out: Annotated[Path, Product] = line.build / f"{SECTION}_published.json",
-    ) -> None:
-        """Bring the published estimates on one scale with ours."""
-        settings.publish(out, SECTION, kingpins.published_numbers(load_table("published_estimates")))
 
     @marked
     @task(id=line.name)
@@ -125,23 +106,29 @@ for line in (OFFICIAL, SMOKE):
         out: Annotated[Path, Product] = line.build / "verdicts.json",
     ) -> None:
         """Judge every claim."""
-        write_numbers(
-            out, {"task": "verdicts", "claims": {claim.id: verdict.to_dict() for claim, verdict in verdicts(line)}}
-        )
+        judged = {verdict.claim.id: verdict.to_dict() for parts in verdicts(line).values() for verdict in parts}
+        write_numbers(out, {"task": "verdicts", "claims": judged})
 
-    @marked
-    @task(id=line.name)
-    def task_figures(
-        line: Line = line,
-        numbers: list[Path] = line.numbers,
-        placebos: list[Path] = line.placebos,
-        code: list[Path] = CODE,
-        showing: list[Path] = SHOWING,
-        figures: Annotated[list[Path], Product] = line.figures,
-    ) -> None:
-        """Draw the figures of claim K01 from published numbers."""
-        drawn = {path.stem: read_numbers(path) for path in placebos}
-        kingpins_figures.draw_all(line.build / "figures", read_results(line.build), drawn, read_plan(settings.PLAN))
+    for family in FAMILIES:
+        drawings = line.figures(family)
+
+        @marked
+        @task(id=f"{family.claim}-{line.name}")
+        def task_figures(
+            line: Line = line,
+            family: Family = family,
+            numbers: list[Path] = line.numbers,
+            placebos: list[Path] = line.placebos,
+            code: list[Path] = CODE,
+            showing: list[Path] = SHOWING,
+            plan: Path = settings.PLAN,
+            figures: Annotated[list[Path], Product] = drawings,
+        ) -> None:
+            """Draw the figures of one claim from published numbers."""
+            drawn = {path.stem: read_numbers(path) for path in placebos}
+            family.draw(line.build / "figures", read_results(line.build), drawn, read_plan(plan))
+
+    every = [path for family in FAMILIES for path in line.figures(family)]
 
     @marked
     @task(id=line.name)
@@ -149,7 +136,7 @@ for line in (OFFICIAL, SMOKE):
         line: Line = line,
         numbers: list[Path] = line.numbers,
         judged: Path = line.build / "verdicts.json",
-        figures: list[Path] = line.figures,
+        figures: list[Path] = every,
         published: list[Path] = PUBLISHED_NUMBERS,
         dictionaries: list[Path] = DICTIONARIES,
         claims: list[Path] = CLAIMS,
