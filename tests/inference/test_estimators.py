@@ -115,3 +115,23 @@ def test_events_averted_are_clustered_with_the_effect(panels: Panels) -> None:
     assert excess.correction == "CR1 (8 clusters)"
     sums = np.array([effect.excess().psi["att"].to_numpy()[blocks == g].sum() for g in range(8)])
     assert excess.std_error == pytest.approx(np.sqrt(8 / 7 * (sums**2).sum()), rel=1e-12)
+
+
+def test_jackknife_of_an_estimate_with_companions(panels: Panels) -> None:
+    panel = panels["counts"](14, 12, treated=6, at=6, seed=2, mean=40.0)
+    effect = imputation(panel, family="poisson")
+    result = cluster(effect, correction="CR3")
+    changes = [
+        effect.excess().value - imputation(panel.drop([unit]), family="poisson").excess().value for unit in panel.units
+    ]
+    assert result.excess().std_error == pytest.approx(np.sqrt(13 / 14 * np.square(changes).sum()), rel=1e-6)
+
+
+def test_what_does_not_fit_itself_again_is_refused(panels: Panels) -> None:
+    panel = panels["counts"](14, 12, treated=6, at=6, seed=2, mean=40.0)
+    effect = imputation(panel, family="poisson")
+    other = effect.replace(value=effect.value + 0.1)
+    with pytest.raises(InferenceError, match="Fitting imputation"):
+        cluster(other, correction="CR3")
+    with pytest.raises(InferenceError, match="Fitting imputation"):
+        randomization_test(other, RedrawPlaces())

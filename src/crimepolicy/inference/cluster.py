@@ -12,6 +12,7 @@ from crimepolicy.errors import InferenceError, choose, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, cluster_sums
 from crimepolicy.inference.bell_mccaffrey import bell_mccaffrey
 from crimepolicy.inference.few_clusters import few_treated_clusters
+from crimepolicy.inference.impose import refitted
 from crimepolicy.inference.influence import Labels, influence, labels_of, panel_of, with_errors
 from crimepolicy.inference.kernel import combine
 from crimepolicy.inference.regression import regression
@@ -90,9 +91,20 @@ def cluster(
         result = _jackknife(estimate, by)
     else:
         result = _sandwich(estimate, by, correction)
-    companions = {name: cluster(other, by, correction=correction) for name, other in estimate.companions.items()}
+    companions = {name: cluster(_companion(estimate, name), by, correction=correction) for name in estimate.companions}
     again = None if estimate.fit is None else partial(_again, estimate.fit, _by_unit(estimate, by), correction)
     return result.replace(companions=companions, checks=_with_few(result, by), fit=again)
+
+
+def _companion(estimate: Estimate, name: str) -> Estimate:
+    other = estimate.companions[name]
+    if other.fit is not None or estimate.fit is None:
+        return other
+    return other.replace(fit=partial(_fit_companion, estimate.fit, name))
+
+
+def _fit_companion(fit: Callable[[Panel], Estimate], name: str, panel: Panel) -> Estimate:
+    return fit(panel).companions[name]
 
 
 def _again(fit: Callable[[Panel], Estimate], by: Labels | None, correction: Correction, panel: Panel) -> Estimate:
@@ -147,7 +159,7 @@ def _jackknife(estimate: Estimate, by: Labels | None) -> Estimate:
     panel = panel_of(estimate)
     labels = labels_of(estimate, by, panel.units)
     count = _counted(labels)
-    full = estimate.estimates
+    full = refitted(estimate).estimates
     left_out = pd.DataFrame({name: _without(estimate, labels, name) for name in pd.unique(labels)}).reindex(full.index)
     _headline_survives(left_out)
     known = left_out.notna().all(axis=1)

@@ -1,4 +1,4 @@
-"""Taking a constant effect out of the treated cells, on the scale of the estimate."""
+"""Fitting again: as it was, or with a constant effect taken out of the treated cells."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from crimepolicy.estimate import Estimate
 from crimepolicy.inference.influence import panel_of
 from crimepolicy.panel import Panel
 
-__all__ = ["impose", "imposed"]
+__all__ = ["impose", "imposed", "refitted"]
 
 _SAME = 1e-5
 """Relative distance at which two fits agree, up to the convergence of iterative estimators."""
@@ -38,4 +38,22 @@ def imposed(estimate: Estimate, effect: float) -> Estimate:
     raise InferenceError(
         f"Taking an effect of {effect:g} out of the treated cells moves the estimate from {estimate.value:.6g} to {fitted.value:.6g}, not to {expected:.6g}. "
         "If it is in other units than the panel's outcome, convert the outcome first, for example with panel.rate()."
+    )
+
+
+def refitted(estimate: Estimate) -> Estimate:
+    """Return the estimator fitted again to its own panel.
+
+    Raises
+    ------
+    InferenceError
+        Where that gives another number, so that fits to other panels would not be comparable with the estimate.
+    """
+    panel = panel_of(estimate)
+    again = estimate.refit(panel)
+    if np.isclose(again.value, estimate.value, rtol=_SAME, atol=_SAME * float(np.nanstd(panel.Y))):
+        return again
+    raise InferenceError(
+        f"Fitting {estimate.method} again gives {again.value:.6g}, not {estimate.value:.6g}, so fits to other panels would not be comparable. Use an estimate "
+        "as its estimator returned it."
     )

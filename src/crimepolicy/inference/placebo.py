@@ -12,6 +12,7 @@ import pandas as pd
 
 from crimepolicy.errors import CrimepolicyError, InferenceError, choose, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, path_term
+from crimepolicy.inference.impose import refitted
 from crimepolicy.inference.influence import panel_of
 from crimepolicy.inference.parallel import ordered_map
 from crimepolicy.inference.placebo_statistics import PlaceboStatistic, extremeness, gap_path
@@ -103,12 +104,13 @@ def placebo_test(
     choose("statistic", statistic, PlaceboStatistic)
     choose("sides", sides, Sides)
     choose("treated", treated, ("donor", "drop"))
+    own = _read(refitted(estimate), statistic)
     panel = panel_of(estimate)
     tasks = _tasks(panel, kind, dates, min_before, draws, seed)
     runs = ordered_map(
         partial(_run, estimate.fit, panel, treated == "drop", statistic), tasks, n_jobs=n_jobs, label="placebos"
     )
-    return _packed(estimate, _read(estimate, statistic), tasks, runs, _Rule(kind, statistic, sides, panel))
+    return _packed(estimate, own, tasks, runs, _Rule(kind, statistic, sides, panel))
 
 
 @dataclass(frozen=True, slots=True)

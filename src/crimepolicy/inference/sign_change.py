@@ -8,6 +8,7 @@ import pandas as pd
 
 from crimepolicy.errors import InferenceError
 from crimepolicy.estimate import HEADLINE, Check, Estimate
+from crimepolicy.inference.impose import refitted
 from crimepolicy.inference.influence import Labels, labels_of, panel_of
 
 __all__ = ["sign_change_test"]
@@ -70,6 +71,7 @@ def sign_change_test(
     """
     if estimate.scale == "ratio":
         raise InferenceError("Signs change around zero. Use the estimate on the log scale, before as_ratio().")
+    refitted(estimate)
     effects = _separate(estimate, by)
     count = len(effects)
     if count <= _LISTED:
