@@ -23,7 +23,7 @@ from crimepolicy.sensitivity.conditional import (
 )
 from crimepolicy.sensitivity.event_path import EventPath, Target, event_path
 from crimepolicy.sensitivity.flci import fixed_length
-from crimepolicy.sensitivity.restrictions import Restriction
+from crimepolicy.sensitivity.restrictions import Restriction, relative_magnitudes
 
 __all__ = ["HonestBounds", "Method", "Session", "honest_bounds"]
 
@@ -32,6 +32,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 _DRAWS = 20_000
 _FIRST_STAGE = 0.1
+_AS_LARGE_AS_BEFORE = relative_magnitudes(1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,7 +77,7 @@ class HonestBounds:
 def honest_bounds(
     estimate: Estimate,
     *,
-    restriction: Restriction | Sequence[Restriction],
+    restriction: Restriction | Sequence[Restriction] = _AS_LARGE_AS_BEFORE,
     target: Target = None,
     level: float = 0.95,
     method: Method = "auto",
@@ -95,7 +96,8 @@ def honest_bounds(
     estimate : Estimate
         With a path over event time and its `psi` or `draws`.
     restriction : Restriction or sequence of Restriction
-        Such as ``relative_magnitudes(1)``, ``smoothness(0.01) & sign("positive")``.
+        Such as ``smoothness(0.01) & sign("positive")``. Default: ``relative_magnitudes(1)``, violations as large as the largest
+        seen before treatment.
     target : int or mapping of event time to weight, optional
         The average over all event times after the reference where not given. In bins, an event time stands for its bin.
     level : float
