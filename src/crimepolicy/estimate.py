@@ -443,19 +443,26 @@ class Estimate:
 
     def sentence(self, level: float = 0.95) -> str:
         """Return the estimate as a sentence of a paper."""
-        low, high = self.interval(level)
+        bounds = self.interval(level)
         if self.scale == "log":
-            value, low, high = (100 * (np.exp(v) - 1) for v in (self.value, low, high))
-            number = f"{value:+.1f}% ({level:.0%} interval {low:+.1f}% to {high:+.1f}%"
+            value, low, high = (f"{100 * (np.exp(v) - 1):+.1f}%" for v in (self.value, *bounds))
         else:
-            number = f"{self.value:.4g} ({level:.0%} interval {low:.4g} to {high:.4g}"
-        error = (
-            f"; standard error {self.std_error:.3g} on the {self.scale} scale" if np.isfinite(self.std_error) else ""
+            value, low, high = (f"{v:.4g}" for v in (self.value, *bounds))
+        reach = (
+            f"{level:.0%} interval {low} to {high}"
+            if np.isfinite(bounds).all()
+            else "no interval yet: see placebo_test and conformal_interval"
         )
-        kind = f", {self.correction}" if self.correction else ""
         p = self.p_value()
-        shown = f"; p = {p:.3f}" if np.isfinite(p) else ""
-        return f"{self.estimand[:1].upper()}{self.estimand[1:]}: {number}{error}{kind}{shown}; {self.n_treated:,} treated of {self.n_units:,} units; {self.method})."
+        parts = [
+            reach,
+            f"standard error {self.std_error:.3g} on the {self.scale} scale" if np.isfinite(self.std_error) else "",
+            self.correction,
+            f"p = {p:.3f}" if np.isfinite(p) else "",
+            f"{self.n_treated:,} treated of {self.n_units:,} units",
+            self.method,
+        ]
+        return f"{self.estimand[:1].upper()}{self.estimand[1:]}: {value} ({'; '.join(part for part in parts if part)})."
 
     def __str__(self) -> str:
         failed = [str(check) for check in self.checks if check.passed is False]
