@@ -192,3 +192,15 @@ def test_html_is_escaped() -> None:
     html = estimate(estimand="effect of <b>truce</b>")._repr_html_()
     assert "<b>" not in html
     assert "&lt;b&gt;" in html
+
+
+def test_an_average_refits_as_the_average_it_is() -> None:
+    def halve(e: Estimate, kind: str, *, by: float) -> Estimate:
+        return e.replace(value=e.value / by, aggregator=None)
+
+    def fit(p: Panel) -> Estimate:
+        return estimate(panel=p, fit=fit, aggregator=halve)
+
+    half = fit(panel()).aggregate("event", by=2.0)
+    assert half.value == 0.125
+    assert half.refit(panel()).value == 0.125

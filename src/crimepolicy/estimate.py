@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from html import escape
 from importlib import import_module
 from typing import Any, Literal, Self
@@ -375,7 +375,10 @@ class Estimate:
         choose("kind", kind, ("simple", "event", "group", "calendar"))
         if self.aggregator is None:
             raise EstimationError(f"{self.method} has no group-time cells to aggregate.")
-        return self.aggregator(self, kind, **options)
+        found = self.aggregator(self, kind, **options)
+        return found.replace(
+            fit=None if self.fit is None else partial(_refit_aggregated, fit=self.fit, kind=kind, options=options)
+        )
 
     def as_ratio(self) -> "Estimate":
         """Return a log effect as a ratio (1 is no effect); intervals stay symmetric on the log scale."""
@@ -569,6 +572,15 @@ class Estimate:
         return (
             critical if self.df is None else critical * self._critical(level) / float(stats.norm.ppf((1 + level) / 2))
         )
+
+
+def _refit_aggregated(
+    panel: Panel,
+    fit: Callable[[Panel], Estimate],
+    kind: Literal["simple", "event", "group", "calendar"],
+    options: Mapping[str, Any],
+) -> Estimate:
+    return fit(panel).aggregate(kind, **options)
 
 
 def panel_facts(panel: Panel) -> dict[str, Any]:

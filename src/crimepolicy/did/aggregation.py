@@ -1,8 +1,6 @@
 """Averages of group-time effects: overall, by event time, by group, by calendar period."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +8,6 @@ import pandas as pd
 
 from crimepolicy.errors import EstimationError, choose
 from crimepolicy.estimate import HEADLINE, Estimate, path_term
-from crimepolicy.panel import Panel
 
 __all__ = ["HEADLINES", "Averages", "CellAverages", "Kind", "Window", "average", "within"]
 
@@ -243,7 +240,6 @@ def _packed(
     changes: dict[str, Any] = {
         "estimand": f"{cells.estimand}, {headline}",
         "options": {**estimate.options, "aggregate": kind, **options},
-        "fit": None if estimate.fit is None else partial(_again, fit=estimate.fit, kind=kind, options=options),
     }
     if estimate.psi is None:
         path = None if path is None else path.assign(std_error=np.nan)
@@ -272,7 +268,3 @@ def _packed(
         aggregator=cells,
         **changes,
     )
-
-
-def _again(panel: Panel, fit: Callable[[Panel], Estimate], kind: Kind, options: dict[str, Any]) -> Estimate:
-    return fit(panel).aggregate(kind, **options)

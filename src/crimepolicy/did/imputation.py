@@ -383,7 +383,7 @@ def _aggregate(state: _State, estimate: Estimate, kind: Kind, *, window: Window 
     if kind == "simple":
         found = found.replace(path=None)
     within = "" if window is None else f", event times {window[0]} to {window[1]}"
-    return found.replace(estimand=found.estimand + within, fit=estimate.fit, aggregator=estimate.aggregator)
+    return found.replace(estimand=found.estimand + within, aggregator=estimate.aggregator)
 
 
 # -------------------------------------------------------------------- checks

@@ -1,8 +1,6 @@
 """Averages of fitted outcomes with treatment against fitted outcomes without it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +9,6 @@ import pandas as pd
 from crimepolicy.did.aggregation import Kind, Window, within
 from crimepolicy.errors import EstimationError, choose
 from crimepolicy.estimate import HEADLINE, Estimate, path_term
-from crimepolicy.panel import Panel
 
 __all__ = ["MarginalEffects", "Measure"]
 
@@ -86,7 +83,6 @@ class MarginalEffects:
             n_units=estimate.n_units,
             n_treated=estimate.n_treated,
             checks=estimate.checks,
-            fit=None if estimate.fit is None else partial(_again, fit=estimate.fit, kind=kind, options=options),
             aggregator=self,
         )
 
@@ -121,7 +117,3 @@ class MarginalEffects:
             # Leads are relative to the last period before treatment, whose effect is zero by construction.
             path.loc[-1] = [0.0, 0]
         return path.sort_index().astype({"n_cells": int}), parts
-
-
-def _again(panel: Panel, fit: Callable[[Panel], Estimate], kind: Kind, options: dict[str, Any]) -> Estimate:
-    return fit(panel).aggregate(kind, **options)

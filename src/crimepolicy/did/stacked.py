@@ -313,7 +313,6 @@ def _aggregate(state: _State, estimate: Estimate, kind: str, *, window: Window |
     return found.replace(
         estimand=found.estimand + within,
         path=None if kind == "simple" else found.path,
-        fit=estimate.fit,
         aggregator=estimate.aggregator,
     )
 
