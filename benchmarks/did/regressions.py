@@ -2,9 +2,9 @@
 
 Run with the interpreter of an environment that has this package:
 
-    python benchmarks/did/regressions.py --peers /path/to/peers/bin/python
+    python benchmarks/did/regressions.py [--peers /path/to/peers/bin/python]
 
-The peers' environment needs pyfixest, diff-diff and csdid. Each measurement is the best CPU time of several calls in a process of its
+The peers' environment needs pyfixest, diff-diff and csdid; without one, it is made in a temporary folder. Each measurement is the best CPU time of several calls in a process of its
 own, after one call to warm up; memory is the peak of that process.
 """
 
@@ -13,7 +13,11 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+import venv
 from pathlib import Path
+
+PEERS = ("pyfixest", "diff-diff", "csdid")
 
 SETUP = """
 import json, resource, sys, time, warnings
@@ -118,10 +122,19 @@ def measure(python: str, code: str) -> dict[str, float] | str:
     return dict(json.loads(done.stdout.strip().splitlines()[-1]))
 
 
+def peers_environment() -> Path:
+    """Make an environment with the newest peers, and return its interpreter."""
+    folder = Path(tempfile.mkdtemp(prefix="peers-"))
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", *PEERS], check=True)
+    return python
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", type=Path, required=True, help="interpreter of the peers' environment")
-    peers = str(parser.parse_args().peers)
+    parser.add_argument("--peers", type=Path, help="interpreter of the peers' environment")
+    peers = str(parser.parse_args().peers or peers_environment())
     print("| task | package | CPU s | MB | ours / peer | estimate |\n|---|---|---|---|---|---|")
     for task, (data, calls) in ROWS.items():
         ours = measure(sys.executable, f"{data}\n{calls['crimepolicy']}")
