@@ -17,6 +17,8 @@ _SPREAD = 3.0  # standard deviation of the logarithms of the weights that are tr
 _FLOOR = 1e-6
 _STEPS = (8, 60)  # quasi-Newton steps from every start, then from the best few
 _KEPT = 3
+_JUMP = 2.0
+_PROMISING = 1.3
 _STOP = 1e-7
 _BISECTIONS = 12
 _DECREASE, _CURVATURE = 1e-4, 0.9
@@ -75,7 +77,7 @@ def nested_v(predictors: Floats, outcomes: Floats, *, guesses: tuple[Floats, ...
     guesses : tuple of float array (k,)
         Further starts.
     starts : int
-        Local searches from the best of about 64 times as many screened points.
+        Local searches from the best of about 64 times as many screened points, and half the jumps away from the best.
 
     Returns
     -------
@@ -88,6 +90,7 @@ def nested_v(predictors: Floats, outcomes: Floats, *, guesses: tuple[Floats, ...
     ends = [problem.descend(theta, _STEPS[0]) for theta in (*given, *problem.screen(starts))]
     ends = sorted(ends, key=lambda end: end[0])
     ends = [*(problem.descend(theta, _STEPS[1]) for _, theta in ends[:_KEPT]), *ends[_KEPT:]]
+    ends += problem.hop(min(ends, key=lambda end: end[0]), 2 * starts)
     losses, thetas = np.array([loss for loss, _ in ends]), [theta for _, theta in ends]
     order = np.argsort(losses, kind="stable")
     v = _normalised(thetas[order[0]])
@@ -131,16 +134,17 @@ class _Nested:
             found = self._on(self.support, v)
             if found is not None:
                 return found
-        self.support = np.flatnonzero(self.donors(v))
+        weights = self.donors(v)
+        self.support = np.flatnonzero(weights)
         columns = self.predictors[:, self.support]
-        inverse = _inverse(columns, v)
-        return self.support, columns, inverse[:-1, -1], inverse
+        return self.support, columns, weights[self.support], _inverse(columns, v)
 
     def _on(self, support: Any, v: Floats) -> tuple[Any, Floats, Floats, Floats] | None:
         columns = self.predictors[:, support]
         inverse = _inverse(columns, v)
         shares = inverse[:-1, -1]
-        if shares.min() <= 0:
+        # A nearly singular system gives shares that are no weights at all.
+        if shares.min() <= 0 or abs(float(shares.sum()) - 1.0) > _SLACK:
             return None
         weighted = v * (columns @ shares)
         level = float(weighted @ (columns @ shares))
@@ -181,6 +185,17 @@ class _Nested:
                 break
             step = 2 * low if np.isinf(high) else 0.5 * (low + high)
         return best
+
+    def hop(self, best: tuple[float, Floats], hops: int) -> list[tuple[float, Floats]]:
+        """Jump away from the best weights and descend, moving on from wherever it is better."""
+        rng, ends = np.random.default_rng(0), []
+        for _ in range(hops):
+            end = self.descend(best[1] + _JUMP * rng.normal(size=len(best[1])), _STEPS[0])
+            if end[0] < _PROMISING * best[0]:
+                end = self.descend(end[1], _STEPS[1])
+                ends.append(end)
+            best = min(best, end, key=lambda one: one[0])
+        return ends
 
     def screen(self, starts: int) -> list[Floats]:
         """Return the best of a fixed set of points, as logarithms of weights."""
