@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analyses import kingpins_figures, kingpins_page
+from analyses import kingpins_figures, kingpins_page, task_upp, upp_figures, upp_page
 from analyses.task_kingpins import LITERATURE, NUMBERS, SECTION, TABLES
 from crimepolicy.claims.plan import Plan
 from crimepolicy.claims.verdict import Verdict
@@ -55,4 +55,15 @@ KINGPINS = Family(
     page=kingpins_page.page,
 )
 
-FAMILIES = (KINGPINS,)
+UPP = Family(
+    claim="P01",
+    numbers=tuple(f"{task_upp.SECTION}_{name}" for name in task_upp.NUMBERS),
+    task_file="task_upp",
+    tables=task_upp.DATA,
+    data=upp_page.DATA,
+    figures=tuple(f"{task_upp.SECTION}_{name}" for name in upp_figures.FIGURES),
+    draw=upp_figures.draw_all,
+    page=upp_page.page,
+)
+
+FAMILIES = (KINGPINS, UPP)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,12 @@ class Sample:
 
 def traits(section: Section) -> pd.DataFrame:
     """Return what is fixed about every precinct: place, dates of occupation, shares; one row each."""
-    table = load_table(section["data"]["precincts"])
+    return _traits(section["data"]["precincts"])
+
+
+@cache
+def _traits(name: str) -> pd.DataFrame:
+    table = load_table(name)
     fixed = table.drop_duplicates("unit").set_index("unit")
     return fixed.assign(dormant=table.groupby("unit")["dormant_precinct"].any())
 
@@ -85,7 +91,7 @@ def split_panel(section: Section, outcome: str) -> Panel:
     """Return the parts inside and outside UPP areas of treated precincts by year; pairs that straddle are one place."""
     table = load_table(section["data"]["split"])
     place = table["unit"].map({unit: group[0] for group in _STRADDLING for unit in group}).fillna(table["unit"])
-    fixed = traits(section)["occupation_any"].groupby(lambda unit: _place_of(unit)).min()
+    fixed = traits(section)["occupation_any"].groupby(_place_of).min()
     year = table["month"].dt.year
     sums = table.assign(place=place, year=year).groupby(["place", "year"])[[outcome, f"{outcome}_inside"]].sum()
     inside = sums[f"{outcome}_inside"].unstack()
@@ -118,6 +124,7 @@ def _place_of(unit: str) -> str:
     return next((group[0] for group in _STRADDLING if unit in group), unit)
 
 
+@cache
 def _quarters(name: str, outcome: str, start: str | None, end: str) -> Panel:
     panel = load_panel(name, outcome=outcome, start=start, end=end)
     # Borders are looked up in their own table; carrying them in the panel would be hashed at every placebo fit.
@@ -130,7 +137,10 @@ def _chosen(fixed: pd.DataFrame, section: Section, change: Change) -> tuple[pd.S
     onset, rule = change.get("onset", rules["onset"]), change.get("rule", rules["rule"])
     dates = fixed[f"{onset}_{rule}"].where(fixed["capital"])
     candidates = _comparison(fixed, change.get("controls", "main")) & (fixed["upp_share_final"] == 0)
-    kept, flow = pd.Series(True, index=fixed.index), [{"step": "precincts of the state", "kept": len(fixed), "left_out": 0}]
+    kept, flow = (
+        pd.Series(True, index=fixed.index),
+        [{"step": "precincts of the state", "kept": len(fixed), "left_out": 0}],
+    )
     steps = {
         "not asked for as comparison": dates.notna() | _comparison(fixed, change.get("controls", "main")),
         "a share of UPP residents below the rule": dates.notna() | candidates,

@@ -9,7 +9,17 @@ import pandas as pd
 from scipy import stats
 
 from analyses.effects import fit_windows
-from analyses.rio import METROPOLITAN, Change, Sample, Section, area_sample, borders, precinct_sample, split_panel, traits
+from analyses.rio import (
+    METROPOLITAN,
+    Change,
+    Sample,
+    Section,
+    area_sample,
+    borders,
+    precinct_sample,
+    split_panel,
+    traits,
+)
 from crimepolicy.data import load_panel, load_table
 from crimepolicy.diagnostics.pretrends import joint_test
 from crimepolicy.did.group_time import group_time_effects
@@ -142,7 +152,11 @@ def _window(name: str, by_unit: Estimate, by_block: Estimate, test: Estimate, sh
         "high": np.exp(max(high for _, high in ends)),
         "detectable": np.exp((_Z + stats.norm.ppf(0.8)) * max(errors.values())),
     }
-    counts = {"observed": float(cells["observed"]), "expected": float(cells["expected"]), "cells": int(cells["n_cells"])}
+    counts = {
+        "observed": float(cells["observed"]),
+        "expected": float(cells["expected"]),
+        "cells": int(cells["n_cells"]),
+    }
     return {
         "log": value,
         **errors,
@@ -234,7 +248,7 @@ def honest_numbers(section: Section, *, seed: int) -> Numbers:
     found: Numbers = {}
     for outcome in JUDGED:
         panel = precinct_sample(section, outcome).panel.rate(per=_ANNUAL)
-        path = group_time_effects(panel, control="never", base="universal").aggregate("event")
+        path = group_time_effects(panel, control="not_yet", base="universal").aggregate("event")
         rules = [relative_magnitudes(M) for M in (0.0, 0.5, 1.0)]
         bounds = honest_bounds(path, restriction=rules, target=target, **shared)
         rows = bounds.frame[["conf_low", "conf_high"]].to_dict("records")
@@ -329,7 +343,9 @@ def _two_way(sample: Sample, section: Section, outcome: str, change: Change) -> 
 
 def _dose(sample: Sample, section: Section, outcome: str, change: Change) -> Numbers:
     data = section["data"]
-    dosed = load_panel(data["precincts"], outcome=outcome, start=data["start"], end=data["end"], dose="upp_share_occupied")
+    dosed = load_panel(
+        data["precincts"], outcome=outcome, start=data["start"], end=data["end"], dose="upp_share_occupied"
+    )
     dosed = replace(dosed, neighbours=None).aggregate("quarter").keep(sample.panel.units)
     assert dosed.dose is not None
     estimate = two_way_fixed_effects(dosed, family="poisson")
@@ -353,7 +369,9 @@ def spillover_numbers(section: Section) -> Numbers:
         treated = sample.treated
         near = pairs[pairs["neighbour"].isin(treated) & ~pairs["unit"].isin(baixada)]
         far = pd.MultiIndex.from_product([baixada, treated], names=["unit", "neighbour"]).to_frame(index=False)
-        kept = {name: table[table["unit"].isin(sample.controls)] for name, table in (("bordering", near), ("baixada", far))}
+        kept = {
+            name: table[table["unit"].isin(sample.controls)] for name, table in (("bordering", near), ("baixada", far))
+        }
         try:
             estimate = spillover_effects(sample.panel, exposure=kept, family="poisson", horizon=(0, 27))
             assert estimate.path is not None
@@ -395,7 +413,9 @@ def count_numbers(section: Section) -> Numbers:
 
 
 def _shared_fall(panel: Panel, here: np.ndarray[Any, Any], rule: Mapping[str, Any]) -> Numbers:
-    spans = [panel.window(*(str(pd.Period(end, "M").asfreq("Q")) for end in rule[key])).Y for key in ("before", "after")]
+    spans = [
+        panel.window(*(str(pd.Period(end, "M").asfreq("Q")) for end in rule[key])).Y for key in ("before", "after")
+    ]
     logs = [float(np.log(spans[1][rows].sum() / spans[0][rows].sum())) for rows in (here, ~here)]
     changes = {"treated_change": float(np.exp(logs[0])), "comparison_change": float(np.exp(logs[1]))}
     return changes | {"shared": logs[1] / logs[0]}
@@ -403,7 +423,7 @@ def _shared_fall(panel: Panel, here: np.ndarray[Any, Any], rule: Mapping[str, An
 
 def published_numbers(table: pd.DataFrame) -> Numbers:
     """Return what others published on the claim; no size of theirs could be read."""
-    keys = ("study", "outcome", "basis", "effect")
+    keys = ("study", "outcome", "basis", "treatment", "direction")
     rows = []
     for entry in table[table["claim"] == "P01"].to_dict("records"):
         words = {key: str(entry[key]) for key in keys if key in entry and not pd.isna(entry[key])}

@@ -97,6 +97,8 @@ class ClaimPage:
         In reading order.
     tables : tuple of str
         Data tables, for the data cards.
+    words : mapping of str to str
+        What the part of a claim counts, by its identifier, where that is not homicides.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -240,13 +242,13 @@ def number(value: float | None, digits: int = 3) -> str:
     return text.replace("-", "\u2212")
 
 
-def reading(headline: Headline) -> str:
-    """Return the estimate in words that a lay reader reads rightly."""
+def reading(headline: Headline, events: str = "homicides") -> str:
+    """Return the estimate in words that a lay reader reads rightly; `events` are what is counted."""
     if headline.value is None or headline.low is None or headline.high is None:
         return "The number could not be computed."
     if headline.scale != "ratio":
         return f"Best estimate {number(headline.value)}; the figures are compatible with anything from {number(headline.low)} to {number(headline.high)}."
-    return f"Best estimate: {_more(headline.value)} homicides than expected. The figures are compatible with anything from {_more(headline.low)} to {_more(headline.high)}."
+    return f"Best estimate: {_more(headline.value)} {events} than expected. The figures are compatible with anything from {_more(headline.low)} to {_more(headline.high)}."
 
 
 def against_expected(ratio: float | None) -> str:
