@@ -1,0 +1,109 @@
+"""Bayesian synthetic control: density against finite differences, recovery, units of measurement, errors."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import optimize, stats
+
+from crimepolicy.bayes.donor_density import DonorDensity
+from crimepolicy.bayes.synthetic_control import bayesian_synthetic_control
+from crimepolicy.errors import DesignError
+from crimepolicy.panel import Panel
+
+pytestmark = pytest.mark.bayes
+
+QUICK = {"draws": 120, "tune": 200}
+WEIGHTS = np.array([0.6, 0.4, 0.0, 0.0])
+
+
+def donors(n_periods=30, seed=0, *, counts=False, effect=0.0, factor=1.0):
+    """Four donors and one unit that is 60% the first and 40% the second; treated in the last ten periods."""
+    rng = np.random.default_rng(seed)
+    paths = 40 + np.cumsum(rng.normal(0, 2, (4, n_periods)), axis=1)
+    paths = np.vstack([WEIGHTS @ paths, paths])
+    treated = np.zeros(paths.shape, dtype=int)
+    treated[0, -10:] = 1
+    y = (
+        rng.poisson(20 * paths * np.exp(effect * treated))
+        if counts
+        else paths + rng.normal(0, 0.3, paths.shape) + effect * treated
+    )
+    frame = pd.DataFrame({"u": np.repeat(list("abcde"), n_periods), "t": np.tile(np.arange(n_periods), 5)})
+    frame["y"], frame["d"], frame["population"] = factor * y.ravel(), treated.ravel(), 1e5
+    extra = {"population": "population"} if counts else {}
+    return Panel.from_frame(frame, unit="u", time="t", outcome="y", treated="d", **extra)
+
+
+@pytest.mark.parametrize("outcome", ["poisson", "gaussian"])
+def test_gradient_and_density(outcome):
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(1, 3, (7, 3)), rng.poisson(5, 7).astype(float)
+    density = DonorDensity(y, np.full(7, 2.0), x, outcome, 0.5, 0.7, 0.2, 0.3)
+    p = density.start() + 0.2 * rng.standard_normal(density.size)
+    numeric = optimize.approx_fprime(p, lambda v: density.evaluate(v)[0], 1e-7)
+    np.testing.assert_allclose(density.evaluate(p)[1], numeric, atol=1e-3)
+
+    def exact(v):
+        found = density.draws(v)
+        mean = x @ found.weights
+        parts = [stats.norm.logpdf(v[3]), stats.norm.logpdf(v[6:]).sum(), stats.loggamma.logpdf(v[:3], 0.5).sum()]
+        parts += [
+            stats.halfnorm.logpdf(found.step, scale=0.2) + v[4],
+            stats.halfnorm.logpdf(found.noise, scale=0.3) + v[5],
+        ]
+        if outcome == "poisson":
+            return sum(parts) + stats.poisson.logpmf(y, 2.0 * mean * np.exp(found.level)).sum()
+        return sum(parts) + stats.norm.logpdf(y, mean + found.level, found.noise).sum()
+
+    q = p + 0.1 * rng.standard_normal(density.size)
+    assert density.evaluate(p)[0] - density.evaluate(q)[0] == pytest.approx(exact(p) - exact(q), abs=1e-8)
+
+
+def test_finds_the_donors_and_the_effect():
+    ours = bayesian_synthetic_control(donors(effect=5.0), **QUICK)
+    assert ours.value == pytest.approx(5.0, abs=3 * ours.std_error)
+    assert ours.std_error < 2.5
+    np.testing.assert_allclose(ours.weights["weight"], WEIGHTS, atol=0.15)
+    assert ours.weights["weight"].sum() == pytest.approx(1)
+
+
+@pytest.mark.slow
+def test_counts_with_exposure():
+    ours = bayesian_synthetic_control(donors(counts=True, effect=0.4, seed=2), **QUICK)
+    assert ours.scale == "log"
+    low, high = ours.interval()
+    assert low < 0.4 < high
+    assert low > 0
+    seen = donors(counts=True, effect=0.4, seed=2).Y[0, -10:].sum()
+    assert ours.excess().value == pytest.approx(seen * (1 - np.exp(-0.4)), abs=3 * ours.excess().std_error)
+
+
+def test_units_of_measurement_do_not_matter():
+    # The default priors follow the data, so that only Monte Carlo error tells persons from thousands of persons.
+    plain, large = (bayesian_synthetic_control(donors(effect=5.0, factor=f), **QUICK) for f in (1.0, 1000.0))
+    assert large.value / 1000 == pytest.approx(plain.value, abs=0.5 * plain.std_error)
+    assert large.std_error / 1000 == pytest.approx(plain.std_error, rel=0.3)
+
+
+@pytest.mark.slow
+def test_far_periods_are_less_certain():
+    path = bayesian_synthetic_control(donors(), **QUICK).path
+    assert path.loc[9, "std_error"] > path.loc[0, "std_error"]
+    assert path.loc[0, "std_error"] > path.loc[-5, "std_error"]
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "message"),
+    [
+        (lambda p: p.treat(["b"], at=20), {}, "One unit should be treated"),
+        (lambda p: p.untreated(), {}, "One unit should be treated"),
+        (lambda p: p.window(18, 29), {}, "periods before treatment"),
+        (lambda p: p, {"family": "binomial"}, "family='binomial'"),
+        (lambda p: p, {"step_scale": 0}, "step_scale=0 should be a positive number"),
+        (lambda p: p.with_outcome(np.where(p.Y[1, 1] == p.Y, np.nan, p.Y)), {}, "missing"),
+        (lambda p: p.with_outcome(-p.Y), {"family": "poisson"}, "negative"),
+    ],
+)
+def test_bad_input_is_named(change, options, message):
+    with pytest.raises(DesignError, match=message):
+        bayesian_synthetic_control(change(donors()), **options)
