@@ -35,7 +35,8 @@ def draw_all(folder: Path, results: Results, placebos: Results, plan: Plan) -> N
     draw_figure(folder / "upp_years.svg", counts, height=5.2)
     windows = [_windows(main[outcome], NAMES[outcome]) for outcome in JUDGED]
     draw_figure(folder / "upp_windows.svg", windows, columns=2, height=3.6, share_labels=True)
-    family = {entry["label"]: decision_of(entry["windows"][DECIDES]) for entry in main.values()}
+    named = [main[outcome] for outcome in plan.section("upp")["outcomes"]]
+    family = {entry["label"]: decision_of(entry["windows"][DECIDES]) for entry in named}
     within = {
         f"{NAMES[outcome]}, inside UPP areas": decision_of(areas[outcome]["windows"][DECIDES]) for outcome in LETHAL
     }
@@ -68,15 +69,15 @@ def interval_of(window: Results | None) -> Ends:
 
 
 def _path(numbers: Results, title: str, level: float) -> Panel:
-    labels = {"xlabel": "Quarters since the occupation", "ylabel": "Deaths against expected"}
-    return Panel(path_data(numbers, level), title, labels)
+    labels = {"xlabel": "Quarters since the occupation", "ylabel": f"{title} against expected"}
+    return Panel(path_data(numbers, level), labels=labels)
 
 
 def _yearly(rates: Results, title: str) -> Panel:
     years = sorted(rates)
     lines = {"precincts with UPP": "treated", "other precincts of the capital": "comparison"}
     series = {name: [rates[year][key] for year in years] for name, key in lines.items()}
-    return Panel(series_data([int(year) for year in years], series), title, {"ylabel": "Per 100,000 and year"})
+    return Panel(series_data([int(year) for year in years], series), labels={"ylabel": f"{title} per 100,000"})
 
 
 def _windows(entry: Results, title: str) -> Panel:

@@ -27,7 +27,7 @@ def page(verdicts: tuple[Verdict, ...], results: Results, plan: Plan, figures: P
     section = plan.section("upp")
     sections = (
         _comparison(results, section), _path_section(results, figures), _windows_section(results, figures),
-        _family_section(results, figures), _before_section(results, section), _placebo_section(results, figures),
+        _family_section(results, section, figures), _before_section(results, section), _placebo_section(results, figures),
         _specification_section(results, plan, figures), _elsewhere_section(results), _published_section(results),
         _flow_section(results), _plan_section(plan),
     )  # fmt: skip
@@ -72,7 +72,7 @@ def _shared(results: Results) -> str:
         f"{NAMES[name].lower()} {change(found['treated_change'])} where units came, {change(found['comparison_change'])} in the rest of the capital ({found['shared']:.0%} of the fall in logs is shared)"
         for name, found in ((name, results["upp_counts"][name]) for name in LETHAL)
     ]
-    return f"Most of the raw fall is citywide. From 2007\u201308 to 2012\u201313: {'; '.join(parts)}."
+    return f"How much of the raw fall is citywide: from 2007\u201308 to 2012\u201313: {'; '.join(parts)}."
 
 
 def _path_section(results: Results, figures: Path) -> Section:
@@ -148,8 +148,9 @@ def _faded(results: Results, outcome: str) -> str:
     return f"{NAMES[outcome]}: {', '.join(years)}."
 
 
-def _family_section(results: Results, figures: Path) -> Section:
-    main = results["upp_main"]["outcomes"]
+def _family_section(results: Results, section: Mapping[str, Any], figures: Path) -> Section:
+    found = results["upp_main"]["outcomes"]
+    main = {outcome: found[outcome] for outcome in section["outcomes"]}
     rows: list[Row] = []
     for entry in main.values():
         windows = entry["windows"]
@@ -190,7 +191,7 @@ def _before_section(results: Results, section: Mapping[str, Any]) -> Section:
             f"As a difference of rates (every precinct's change added, not multiplied) the effect of years 1\u20134 is {number(honest['rate'])} per 100,000 and year ({number(low)} to {number(high)}); it is told from none as long as trends fail by less than {number(honest['breakdown'], 2)} times the largest failure seen before."
         )
     texts.append(
-        "Rates and ratios need not agree: where units came, violence was higher to begin with, so that a common fall in per cent is a larger fall in rates. The specifications below show both."
+        "Rates and ratios need not agree: where two groups start from different levels, one fall in per cent is two different falls in rates. The specifications below show both."
     )
     return Section("Was it comparable before?", "before", tuple(texts))
 

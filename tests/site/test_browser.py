@@ -18,7 +18,8 @@ def site(tmp_path_factory):
     built = ROOT / "analyses" / "site"
     if (built / "index.html").is_file():
         return built
-    from analyses import kingpins_figures, settings
+    from analyses import settings
+    from analyses.families import FAMILIES
     from analyses.task_site import Line, site
     from crimepolicy.report.numbers import read_results
 
@@ -32,9 +33,18 @@ def site(tmp_path_factory):
         kind: {name: rng.normal(0, errors[f"sd_{kind}"], 99).tolist() for name, errors in spread.items()}
         for kind in ("dates", "places")
     }
+    placebos = {"kingpins_main": drawn}
+    for task in ("upp_main", "upp_areas"):
+        placebos[task] = {
+            outcome: {
+                name: rng.normal(0, window["sd_blocks"], 99).tolist() for name, window in entry["windows"].items()
+            }
+            for outcome, entry in results[task]["outcomes"].items()
+        }
     line = Line("test", folder / "build", folder / "site")
     shutil.copytree(settings.RESULTS, line.build)
-    kingpins_figures.draw_all(line.build / "figures", results, {"kingpins_main": drawn}, settings.plan())
+    for family in FAMILIES:
+        family.draw(line.build / "figures", results, placebos, settings.plan())
     site(line)
     return line.site
 

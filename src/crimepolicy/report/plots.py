@@ -127,7 +127,7 @@ def _event(ax: "Axes", data: Data) -> None:
         high,
         color=ACCENT,
         linewidth=0.9,
-        label=f"{data['level']:.0%} interval, month by month" if len(time) > 24 else f"{data['level']:.0%} interval",
+        label=f"{data['level']:.0%} interval, point by point" if len(time) > 24 else f"{data['level']:.0%} interval",
     )
     before = time < 0
     ax.plot(
