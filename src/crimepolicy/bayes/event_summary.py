@@ -51,17 +51,17 @@ class EventDraws:
     effect: Floats
 
 
-def event_draws(design: Design, events: EventCells, fit_theta: Floats, log_sd: Floats, seed: int) -> EventDraws:
+def event_draws(design: Design, events: EventCells, theta: Floats, log_sd: Floats, seed: int) -> EventDraws:
     """Return the draws of the estimands at coordinates (..., size), whose log prior scales are (..., size)."""
-    effect = event_effects(design, fit_theta)
+    effect = event_effects(design, theta)
     weight = events.counted / events.counted.sum(axis=1, keepdims=True)
     own = np.einsum("...ek,ek->...e", effect, weight)
-    expected = np.exp(untreated_at_events(design, fit_theta))
+    expected = np.exp(untreated_at_events(design, theta))
     if design.at["level"].start == design.at["level"].stop:
         share = events.present / np.maximum(events.present.sum(axis=0), 1)
         return EventDraws(own, np.einsum("...ek,ek->...k", effect, share), None, expected, effect)
-    level = fit_theta[..., design.at["level"]]
-    path = level * design.after + fit_theta[..., design.at["drift"]] @ design.drift.T
+    level = theta[..., design.at["level"]]
+    path = level * design.after + theta[..., design.at["drift"]] @ design.drift.T
     return EventDraws(own, path, path + _deviation(design, log_sd, seed), expected, effect)
 
 
@@ -97,8 +97,7 @@ def summarise_events(
     totals = _totals(design, events, found)
     flat = {name: values.reshape(-1) for name, values in terms.items()}
     estimate = _packed("average effect of the events on the log rate of the treated", flat, panel, checks, "log")
-    k = np.arange(len(events.times))
-    path = _path(flat, [path_term("event_time", events.times[i]) for i in k], events.times.tolist(), "event_time")
+    path = _path(flat, [path_term("event_time", k) for k in events.times], events.times.tolist(), "event_time")
     companions = _companions(events, flat, {name: v.reshape(-1) for name, v in totals.items()}, panel, checks)
     return estimate.replace(path=path.assign(n_events=events.present.sum(axis=0)), companions=companions)
 
