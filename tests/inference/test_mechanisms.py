@@ -46,6 +46,7 @@ MECHANISMS = {
 
 @pytest.mark.parametrize("name", MECHANISMS)
 def test_lists_are_complete_and_without_repetition(name: str) -> None:
+    mechanism: Any
     mechanism, count = MECHANISMS[name]
     panel = staggered()
     listed = Counter(key(candidate) for candidate in mechanism.enumerate(panel))

@@ -4,6 +4,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from crimepolicy.errors import CrimepolicyError, DesignError, EstimationError
@@ -77,8 +78,8 @@ def test_intervals_drawn_are_those_of_the_estimate():
     data = plot_data(EVENT, level=0.9)
     assert data["low"][2] == pytest.approx(EVENT.interval(0.9, "event_time[0]")[0])
     assert data["band_low"][2] == pytest.approx(EVENT.band(0.9).loc[0, "conf_low"])
-    bars = plot(EVENT).collections[1].get_segments()
-    assert bars[0][:, 1] == pytest.approx(EVENT.interval(0.95, "event_time[-2]"))
+    bars: LineCollection = plot(EVENT).collections[1]
+    assert bars.get_segments()[0][:, 1] == pytest.approx(EVENT.interval(0.95, "event_time[-2]"))
 
 
 def test_months_before_treatment_are_hollow():

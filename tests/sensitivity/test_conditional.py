@@ -6,7 +6,14 @@ from scipy.optimize import brentq, linprog
 from scipy.stats import truncnorm
 
 from crimepolicy.sensitivity.conditional import accepts, confidence_set, dual_lines, identified_set, least_favourable
-from crimepolicy.sensitivity.restrictions import Polyhedron, monotone, relative_magnitudes, sign, smoothness
+from crimepolicy.sensitivity.restrictions import (
+    Polyhedron,
+    Restriction,
+    monotone,
+    relative_magnitudes,
+    sign,
+    smoothness,
+)
 from tests.sensitivity.examples import random_study
 
 N_PRE, N_POST = 3, 4
@@ -55,7 +62,7 @@ def slow_test(theta: float, polyhedron: Polyhedron, values: np.ndarray, covarian
     ],
     ids=["smooth", "smooth and positive", "smooth and decreasing", "relative magnitudes"],
 )
-def test_acceptance_is_that_of_the_linear_programmes(restriction: object) -> None:
+def test_acceptance_is_that_of_the_linear_programmes(restriction: Restriction) -> None:
     values, covariance = random_study(4, N_PRE, N_POST)
     for polyhedron in restriction.polyhedra(N_PRE, N_POST)[:1]:
         lines = dual_lines(polyhedron, values, covariance, WEIGHTS, {})
