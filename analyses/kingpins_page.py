@@ -165,7 +165,7 @@ def _before_section(results: Results, section: Mapping[str, Any]) -> Section:
     first, last = section["main"]["leads"]
     test = (
         f"Joint test of months \u2212{-first} to \u2212{-last}: p = {p_value(leads['p_dates'])} when the dates are redrawn, which decides. By the clustered covariance alone p is {p_value(leads['p_clustered'])}; but that "
-        f"test, meant to reject in 5% of cases, rejects in {leads['clustered_rejects']:.0%} of the redrawn dates, where there is nothing to find. "
+        f"test, meant to reject in 5% of cases, rejects in {leads['clustered_rejects']:.0%} of the redrawn dates. "
         "A test that does not reject does not prove that violence would have gone on as expected: the plots above show it rising before the removals."
     )
     survival = (

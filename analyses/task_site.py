@@ -8,7 +8,7 @@ from pytask import Product, mark, task
 
 from analyses import settings
 from analyses.families import FAMILIES, Family
-from crimepolicy.claims.claim import read_claims
+from crimepolicy.claims.claim import Claim, read_claims
 from crimepolicy.claims.plan import read_plan
 from crimepolicy.claims.verdict import Verdict, judge
 from crimepolicy.data.dictionary import read_dictionary
@@ -53,17 +53,19 @@ OFFICIAL = Line("official", settings.BUILD, settings.SITE)
 SMOKE = Line("smoke", settings.BUILD / "smoke", settings.BUILD / "smoke" / "site")
 
 
+def claims() -> dict[str, tuple[Claim, ...]]:
+    """Return the parts of every claim of the report, by its identifier."""
+    read = [read_claims(file) for file in CLAIMS]
+    return {parts[0].report["id"]: parts for parts in read}
+
+
 def verdicts(line: Line) -> dict[str, tuple[Verdict, ...]]:
-    """Return the verdicts on the parts of every claim of the report."""
-    results, plan = read_results(line.build), read_plan(settings.PLAN)
-    found: dict[str, tuple[Verdict, ...]] = {}
-    for file in CLAIMS:
-        judged = tuple(judge(claim, results, plan=plan) for claim in read_claims(file))
-        found[judged[0].claim.report["id"]] = judged
-    unknown = [claim for claim in found if claim not in [family.claim for family in FAMILIES]]
-    if unknown:
-        raise ClaimError(f"Claim {unknown[0]} has no analysis. Add it to FAMILIES in analyses/families.py.")
-    return found
+    """Return the verdicts on the parts of every claim that is analysed."""
+    results, plan, known = read_results(line.build), read_plan(settings.PLAN), claims()
+    absent = [family.claim for family in FAMILIES if family.claim not in known]
+    if absent:
+        raise ClaimError(f"The analysis of {absent[0]} has no claim file in analyses/claims.")
+    return {family.claim: tuple(judge(part, results, plan=plan) for part in known[family.claim]) for family in FAMILIES}
 
 
 def records(line: Line) -> list[TaskRecord]:
@@ -89,7 +91,10 @@ def site(line: Line) -> None:
     # The first build of all has nothing published to be compared with.
     published = line is OFFICIAL and PUBLISHED_NUMBERS
     compared = str(compare(line.build, settings.RESULTS)).splitlines()[-1] if published else ""
-    write_site(line.site, pages, records(line), cards, seen_before=plan.seen_before, comparison=compared)
+    waiting = [part for name, parts in claims().items() if name not in found for part in parts]
+    write_site(
+        line.site, pages, records(line), cards, seen_before=plan.seen_before, comparison=compared, waiting=waiting
+    )
 
 
 for line in (OFFICIAL, SMOKE):

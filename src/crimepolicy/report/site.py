@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from crimepolicy.claims.claim import Claim
 from crimepolicy.claims.verdict import Headline, Verdict
 from crimepolicy.data.dictionary import Dictionary
 from crimepolicy.errors import DataError
@@ -116,6 +117,7 @@ def write_site(
     *,
     seen_before: Mapping[str, Any],
     comparison: str = "",
+    waiting: Sequence[Claim] = (),
 ) -> None:
     """Write the site; it needs no network and opens from the file system.
 
@@ -133,6 +135,8 @@ def write_site(
         What was known before the plan was written.
     comparison : str
         The last line of the comparison with the published numbers.
+    waiting : sequence of Claim
+        Claims with conditions written down, but without numbers yet.
 
     Raises
     ------
@@ -151,7 +155,7 @@ def write_site(
     for figure in _figures(pages):
         for file in (figure.file, figure.file.with_suffix(".json")):
             shutil.copyfile(file, folder / "figures" / file.name)
-    shared = {"pages": pages, "comparison": comparison, "seen_before": seen_before}
+    shared = {"pages": pages, "comparison": comparison, "seen_before": seen_before, "waiting": waiting}
     environment = _environment()
     _write(environment, "index.html", folder / "index.html", shared)
     _write(environment, "tasks.html", folder / "tasks.html", shared | {"tasks": tasks, "cards": cards})
