@@ -12,6 +12,10 @@ from crimepolicy.estimate import Check, Estimate
 from crimepolicy.panel import Event, Panel
 
 if TYPE_CHECKING:
+    from crimepolicy.bayes.event_study import bayesian_event_study as bayesian_event_study
+    from crimepolicy.bayes.reporting import Capture as Capture
+    from crimepolicy.bayes.reporting import with_capture as with_capture
+    from crimepolicy.bayes.synthetic_control import bayesian_synthetic_control as bayesian_synthetic_control
     from crimepolicy.claims.verdict import judge as judge
     from crimepolicy.data import datasets as datasets
     from crimepolicy.data import load_events as load_events
@@ -71,6 +75,9 @@ if TYPE_CHECKING:
 
 # Where each name lives; the imports above say the same to type checkers.
 _HOMES = {
+    "bayes.event_study": ["bayesian_event_study"],
+    "bayes.reporting": ["Capture", "with_capture"],
+    "bayes.synthetic_control": ["bayesian_synthetic_control"],
     "claims.verdict": ["judge"],
     "data": ["datasets", "load_events", "load_panel", "load_table"],
     "data.fetch": ["fetch"],
