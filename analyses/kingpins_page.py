@@ -229,66 +229,38 @@ def _specification_section(results: Results, section: Mapping[str, Any], figures
         "kingpins_specifications",
         height=614,
     )
+    texts = ("Every row was named in the plan. None is selected.", _splits(results))
+    blocks = (figure, _specification_table(rows), _cities_table(results))
+    return Section("Does it depend on choices?", "specifications", texts, blocks)
+
+
+def _specification_table(rows: list[Results]) -> Table:
     task = "kingpins_specifications"
     lines: list[Row] = []
     for row in rows:
         if "failed" in row:
             lines.append((row["label"], Cell("", task), Cell(f"Not computed: {row['failed']}", task), ""))
-        else:
-            texts = [_text(row["windows"].get(window)) for window in (SHORT, LONG)]
-            lines.append(
-                (
-                    row["label"],
-                    Cell(f"{row['n_treated']} / {row['n_comparison']}", task, number=True),
-                    *(Cell(text, task, number=True) for text in texts),
-                )
-            )
-    table = Table(
-        "The same as numbers",
-        ("Specification", "With / without removal", WINDOWS[SHORT], WINDOWS[LONG]),
-        tuple(lines),
-        task,
-    )
-    without = results["kingpins_leave_out"]
-    cities: list[Row] = [
-        (
-            "All municipalities",
-            *(
-                Cell(change(results["kingpins_main"]["windows"][w]["decision"]["value"]), "kingpins_main", number=True)
-                for w in (SHORT, LONG)
-            ),
-        )
-    ]
+            continue
+        texts = [f"{row['n_treated']} / {row['n_comparison']}", *(_text(row["windows"].get(w)) for w in (SHORT, LONG))]
+        lines.append((row["label"], *(Cell(text, task, number=True) for text in texts)))
+    columns = ("Specification", "With / without removal", WINDOWS[SHORT], WINDOWS[LONG])
+    return Table("The same as numbers", columns, tuple(lines), task)
+
+
+def _cities_table(results: Results) -> Table:
+    main, without = results["kingpins_main"]["windows"], results["kingpins_leave_out"]
+    lines = {"All municipalities": [change(main[window]["decision"]["value"]) for window in (SHORT, LONG)]}
     for entry in without["cities"].values():
         found = entry["windows"]
-        cells = [
-            Cell(change(found[w]), "kingpins_leave_out", number=True)
-            if found
-            else Cell("not in the sample", "kingpins_leave_out")
-            for w in (SHORT, LONG)
-        ]
-        cities.append((f"Without {entry['city']}", *cells))
-    cities.append(
-        (
-            "Without these together",
-            *(Cell(change(without["all_cities"][w]), "kingpins_leave_out", number=True) for w in (SHORT, LONG)),
-        )
-    )
+        texts = [change(found[window]) if found else "not in the sample" for window in (SHORT, LONG)]
+        lines[f"Without {entry['city']}"] = texts
+    lines["Without these together"] = [change(without["all_cities"][window]) for window in (SHORT, LONG)]
     for end in ("smallest", "largest"):
-        cells = [
-            Cell(
-                f"{change(without[w][end])} (without {without[w][f'{end}_without']})", "kingpins_leave_out", number=True
-            )
-            for w in (SHORT, LONG)
-        ]
-        cities.append((f"{end.capitalize()} when any one is left out", *cells))
-    left_out = Table("Without single cities", ("", WINDOWS[SHORT], WINDOWS[LONG]), tuple(cities), "kingpins_leave_out")
-    return Section(
-        "Does it depend on choices?",
-        "specifications",
-        ("Every row was named in the plan. None is selected.", _splits(results)),
-        (figure, table, left_out),
-    )
+        found = [(without[window][end], without[window][f"{end}_without"]) for window in (SHORT, LONG)]
+        lines[f"{end.capitalize()} when any one is left out"] = [f"{change(r)} (without {name})" for r, name in found]
+    task = "kingpins_leave_out"
+    rows = tuple((label, *(Cell(text, task, number=True) for text in texts)) for label, texts in lines.items())
+    return Table("Without single cities", ("", WINDOWS[SHORT], WINDOWS[LONG]), rows, task)
 
 
 def _splits(results: Results) -> str:
