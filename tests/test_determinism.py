@@ -18,6 +18,8 @@ ESTIMATORS: dict[str, dict[str, Any]] = {
     "group_time_effects": {},
     "imputation": {"family": "poisson"},
     "interaction_weighted": {},
+    "switching_effects": {},
+    "synthetic_did": {"variance": "jackknife"},
     "two_way_fixed_effects": {"family": "poisson"},
 }
 SEEDS = ("0", "4242")
@@ -55,6 +57,8 @@ def numbers() -> dict[str, Any]:
     estimates = {name: getattr(cp, name)(subject, **options).to_dict() for name, options in ESTIMATORS.items()}
     bootstrap = cp.multiplier_bootstrap(cp.group_time_effects(subject), seed=3).to_dict()
     estimates["multiplier_bootstrap"] = bootstrap
+    dealt = cp.randomization_test(cp.two_way_fixed_effects(subject), cp.PermuteSchedules(), draws=19)
+    estimates["randomization_test"] = dealt.to_dict()
     return {"digest": subject.digest, "checks": [str(check) for check in subject.checks], **estimates}
 
 
