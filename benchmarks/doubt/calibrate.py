@@ -46,4 +46,4 @@ def main(placebos: int, workers: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*(int(v) for v in (sys.argv[1:] + ["500", "2"])[:2]))
+    main(*(int(v) for v in [*sys.argv[1:], "500", "2"][:2]))

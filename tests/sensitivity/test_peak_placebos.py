@@ -1,5 +1,6 @@
 """Peak-matched placebos: they find the artefact of treating at peaks, and nothing where there is none."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -86,12 +87,14 @@ def test_events_without_match_or_history_are_refused() -> None:
 
 @pytest.mark.slow
 def test_size_when_only_regression_to_the_mean_is_at_work() -> None:
-    samples = 200
-    p = [
-        peak_matched_placebos(after_less_before(stationary(s, at_peaks=True)), window=6, draws=39, seed=s).p_value
-        for s in range(samples)
-    ]
+    samples, p = 150, []
+    for seed in range(samples):
+        estimate = after_less_before(stationary(seed, at_peaks=True, n=100))
+        # Some events rise so far that no untreated place matches them, which is refused and leaves the sample out.
+        with suppress(DesignError):
+            p.append(peak_matched_placebos(estimate, window=6, draws=39, seed=seed).p_value)
     size = float(np.mean(np.array(p) <= 0.05))
-    text = f"Share of p <= 0.05 with treatment at peaks and no effect, {samples} samples (one-sided; standard error 1.5 points): {size:.3f}\n"
+    text = f"Share of p <= 0.05 with treatment at peaks and no effect, {len(p)} samples that had matches (one-sided; standard error 1.8 points): {size:.3f}\n"
     (Path(__file__).parents[1] / "coverage" / "peak_matched_placebos.txt").write_text(text, encoding="utf-8")
-    assert size <= 0.05 + 3 * 0.0154
+    assert len(p) > samples / 2
+    assert size <= 0.05 + 3 * 0.018

@@ -105,7 +105,7 @@ def test_a_large_effect_is_found_whatever_the_number_of_workers() -> None:
 
 @pytest.mark.slow
 def test_size_of_the_inference_on_the_curve() -> None:
-    samples, draws = 300, 39
+    samples, draws = 150, 39
     p = [
         specification_curve(
             partial(on_panel, panel), CHOICES, permute=partial(redrawn, panel), draws=draws, seed=seed
@@ -114,12 +114,12 @@ def test_size_of_the_inference_on_the_curve() -> None:
         for panel in [count_panel(seed)]
     ]
     lines = [
-        f"Size at 5% of the permutation test on the curve, {samples} samples, {draws} draws (standard error 1.3 points)"
+        f"Size at 5% of the permutation test on the curve, {samples} samples, {draws} draws (standard error 1.8 points)"
     ]
     for statistic in ("median", "mean_z"):
         size = np.mean([row[statistic] <= 0.05 for row in p])
         lines.append(f"{statistic:12s} {size:.3f}")
-        assert size <= 0.05 + 3 * 0.0126
+        assert size <= 0.05 + 3 * 0.0178
     (Path(__file__).parents[1] / "coverage" / "specification_curve.txt").write_text(
         "\n".join(lines) + "\n", encoding="utf-8"
     )

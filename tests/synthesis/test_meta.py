@@ -10,6 +10,7 @@ from statsmodels.stats.meta_analysis import combine_effects
 
 from crimepolicy.errors import DesignError, InferenceError
 from crimepolicy.estimate import HEADLINE
+from crimepolicy.synthesis.hierarchical import hierarchical_synthesis
 from crimepolicy.synthesis.meta import synthesise
 from crimepolicy.synthesis.random_effects import rotate, spread
 from tests.synthesis.bcg import study, trials
@@ -196,23 +197,36 @@ def test_refusals() -> None:
 
 @pytest.mark.slow
 def test_coverage_of_mean_and_prediction() -> None:
-    repetitions = 400
-    lines = [
-        f"Coverage of 95% intervals, {repetitions} samples of k estimates with standard errors 0.05 to 0.4 (standard error 1.1 points)"
-    ]
-    lines.append(f"{'k':>3s} {'tau':>5s} {'Hartung-Knapp':>14s} {'normal':>7s} {'prediction':>11s}")
+    """The table belongs to the documentation: where tau is small beside the errors, only the prior keeps prediction honest."""
+    repetitions, rows = 400, []
     for k, tau in ((5, 0.0), (5, 0.3), (12, 0.1), (12, 0.3)):
         rng = np.random.default_rng(k)
-        covered = np.zeros(3)
+        covered = np.zeros(5)
         for _ in range(repetitions):
             errors = rng.uniform(0.05, 0.4, k)
             studies = [study(rng.normal(0, tau) + rng.normal(0, e), e) for e in errors]
-            adjusted, plain = synthesise(studies), synthesise(studies, hartung_knapp=False)
             new = rng.normal(0, tau)
-            intervals = [(adjusted, 0.0), (plain, 0.0), (adjusted.companions["prediction"], new)]
-            covered += [low <= truth <= high for e, truth in intervals for low, high in [e.interval()]]
-        covered /= repetitions
-        lines.append(f"{k:3d} {tau:5.1f} {covered[0]:14.3f} {covered[1]:7.3f} {covered[2]:11.3f}")
-        # Known for unequal precision and little spread: Hartung-Knapp falls short by up to two points.
-        assert covered[0] >= 0.93 - 3 * 0.011
-    (Path(__file__).parents[1] / "coverage" / "synthesise.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+            adjusted, plain, bayes = (
+                synthesise(studies),
+                synthesise(studies, hartung_knapp=False),
+                hierarchical_synthesis(studies),
+            )
+            pairs = [
+                (adjusted, 0.0),
+                (plain, 0.0),
+                (adjusted.companions["prediction"], new),
+                (bayes, 0.0),
+                (bayes.companions["prediction"], new),
+            ]
+            covered += [low <= truth <= high for e, truth in pairs for low, high in [e.interval()]]
+        rows.append((k, tau, *covered / repetitions))
+    head = f"Coverage of 95% intervals, {repetitions} samples of k log effects with standard errors 0.05 to 0.4 (standard error 1.1 points)"
+    names = ("k", "tau", "Hartung-Knapp", "normal", "prediction", "Bayes", "Bayes prediction")
+    table = pd.DataFrame(rows, columns=names).to_string(index=False)
+    (Path(__file__).parents[1] / "coverage" / "synthesise.txt").write_text(f"{head}\n{table}\n", encoding="utf-8")
+    for _, tau, adjusted, plain, _, bayes, bayes_prediction in rows:
+        # Errors that differ eightfold are the known bad case of Hartung-Knapp (Röver, Knapp and Friede 2015); statsmodels' Paule-Mandel
+        # version covers 92.5% of means and 79% of new effects at k = 12, tau = 0.1.
+        assert adjusted >= 0.9 - 3 * 0.015
+        assert tau == 0 or adjusted > plain
+        assert min(bayes, bayes_prediction) >= 0.95 - 3 * 0.011

@@ -10,7 +10,7 @@ from scipy.stats import qmc
 
 from crimepolicy.errors import DesignError
 from crimepolicy.estimate import HEADLINE, Check, Estimate
-from crimepolicy.synthesis.random_effects import Model, fit_at, rotate
+from crimepolicy.synthesis.random_effects import Model, restricted_likelihood, rotate
 from crimepolicy.synthesis.studies import Studies, read_studies
 
 __all__ = ["hierarchical_synthesis"]
@@ -81,9 +81,7 @@ def hierarchical_synthesis(
     model = rotate(studies.y, studies.V, studies.X)
     tau = _grid(model, scale)
     mass = _posterior(model, tau, scale)
-    fits = [fit_at(model, t**2) for t in tau]
-    centre = np.array([fit.coefficients[0] for fit in fits])
-    variance = np.array([fit.covariance[0, 0] for fit in fits])
+    centre, variance = _given_tau(model, tau)
     value = float(mass @ centre)
     draws = _draws(tau, mass, centre, variance, seed)
     prior = f"Prior of tau: half-normal with scale {scale:g}; of the mean: flat. Posterior median of tau {draws['tau'].median():.3g}."
@@ -96,7 +94,7 @@ def hierarchical_synthesis(
         options={"tau_scale": scale, "correlated": correlated, "seed": seed},
         scale=studies.scale,
         correction="posterior",
-        weights=_weights(studies, tau, mass, centre),
+        weights=_weights(studies, model, tau, mass, centre),
         draws=draws,
         checks=(*studies.checks, Check("prior", None, scale, prior), _prior_check(draws["tau"], scale)),
         n_units=len(studies.y),
@@ -124,9 +122,17 @@ def _grid(model: Model, scale: float) -> Floats:
 
 def _posterior(model: Model, tau: Floats, scale: float) -> Floats:
     width = np.gradient(tau)
-    log = np.array([fit_at(model, t**2).log_likelihood for t in tau]) - tau**2 / (2 * scale**2)
+    # With a flat prior on the mean its marginal likelihood in tau is the restricted likelihood.
+    log = restricted_likelihood(model, tau**2) - tau**2 / (2 * scale**2)
     mass = width * np.exp(log - log.max())
     return np.asarray(mass / mass.sum())
+
+
+def _given_tau(model: Model, tau: Floats) -> tuple[Floats, Floats]:
+    """Return mean and variance of the mean effect given each tau."""
+    weights, ones = 1 / (model.variances + tau[:, None] ** 2), model.X[:, 0]
+    variance = 1 / (weights @ ones**2)
+    return variance * (weights @ (ones * model.y)), variance
 
 
 def _draws(tau: Floats, mass: Floats, centre: Floats, variance: Floats, seed: int) -> pd.DataFrame:
@@ -136,19 +142,17 @@ def _draws(tau: Floats, mass: Floats, centre: Floats, variance: Floats, seed: in
     return pd.DataFrame({HEADLINE: mean, "prediction": mean + at * special.ndtri(points[:, 2]), "tau": at})
 
 
-def _weights(studies: Studies, tau: Floats, mass: Floats, centre: Floats) -> pd.DataFrame:
-    k = len(studies.y)
-    kept = np.flatnonzero(mass > mass.max() * 1e-10)
-    shrunken = sum(
-        (
-            mass[i]
-            * (centre[i] + tau[i] ** 2 * np.linalg.solve(studies.V + tau[i] ** 2 * np.eye(k), studies.y - centre[i]))
-            for i in kept
-        ),
-        np.zeros(k),
-    )
+def _weights(studies: Studies, model: Model, tau: Floats, mass: Floats, centre: Floats) -> pd.DataFrame:
+    pull = tau[:, None] ** 2 / (model.variances + tau[:, None] ** 2)
+    # The true effects given tau, averaged over tau; in the axes of V each moves on its own.
+    shrunken = mass @ (centre[:, None] * model.X[:, 0] * (1 - pull) + pull * model.y)
     return pd.DataFrame(
-        {"label": studies.labels, "estimate": studies.y, "std_error": np.sqrt(np.diag(studies.V)), "shrunken": shrunken}
+        {
+            "label": studies.labels,
+            "estimate": studies.y,
+            "std_error": np.sqrt(np.diag(studies.V)),
+            "shrunken": model.axes @ shrunken,
+        }
     )
 
 

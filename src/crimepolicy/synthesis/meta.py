@@ -184,6 +184,8 @@ def _checks(
     advice = "" if k >= _FEW else f" With fewer than {_FEW} their spread is hardly known: see hierarchical_synthesis."
     few = Check("few_estimates", k >= _FEW, k, f"{k} estimates.{advice}")
     tau = f"True effects differ with a standard deviation of {np.sqrt(tau2):.3g} ({level:.0%} interval {low:.3g} to {high:.3g})."
+    if low == 0:
+        tau += " A spread of zero is possible, and then prediction intervals come out too narrow: see hierarchical_synthesis."
     q = f"Cochran's Q is {found.q:.4g} on {model.degrees} degrees of freedom (p = {found.p_value:.3g}) for one common effect."
     i2 = f"{found.i2:.0%} of the variation of the estimates is between true effects, the rest noise."
     narrow = f"The Hartung-Knapp standard error is {ratio:.2f} times the usual one."

@@ -6,7 +6,17 @@ from typing import Any, Literal
 import numpy as np
 from scipy import optimize, stats
 
-__all__ = ["Heterogeneity", "Model", "PooledFit", "Spread", "fit_at", "heterogeneity", "rotate", "spread"]
+__all__ = [
+    "Heterogeneity",
+    "Model",
+    "PooledFit",
+    "Spread",
+    "fit_at",
+    "heterogeneity",
+    "restricted_likelihood",
+    "rotate",
+    "spread",
+]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Spread = Literal["reml", "pm", "dl", "fixed"]
@@ -45,8 +55,6 @@ class PooledFit:
     coefficients, covariance : float arrays (p,), (p, p)
     q : float
         Weighted sum of squared residuals.
-    log_likelihood : float
-        Restricted, up to a constant; also the log marginal likelihood under a flat prior on the coefficients.
     trace : float
         Trace of the weights after the coefficients are taken out: the slope of the expectation of q in tau2, at tau2 = 0.
     hat : float array (p, k)
@@ -56,7 +64,6 @@ class PooledFit:
     coefficients: Floats
     covariance: Floats
     q: float
-    log_likelihood: float
     trace: float
     hat: Floats
 
@@ -103,7 +110,6 @@ def fit_at(model: Model, tau2: float) -> PooledFit:
         coefficients=coefficients,
         covariance=covariance,
         q=q,
-        log_likelihood=float(np.log(weights).sum() - np.linalg.slogdet(information)[1] - q) / 2,
         trace=float(weights.sum() - np.trace(covariance @ (weighted.T @ weighted))),
         hat=hat @ model.axes.T,
     )
@@ -121,17 +127,25 @@ def spread(model: Model, method: Spread) -> float:
     return _restricted(model)
 
 
+def restricted_likelihood(model: Model, tau2: Floats) -> Floats:
+    """Return the restricted log likelihood (G,) at many tau2 (G,), up to a constant."""
+    weights = 1 / (model.variances + tau2[:, None])
+    information = np.einsum("gk,kp,kq->gpq", weights, model.X, model.X)
+    score = (weights * model.y) @ model.X
+    explained = np.einsum("gp,gp->g", score, np.linalg.solve(information, score[:, :, None])[:, :, 0])
+    q = weights @ model.y**2 - explained
+    return np.asarray(np.log(weights).sum(axis=1) - np.linalg.slogdet(information)[1] - q) / 2
+
+
 def _restricted(model: Model) -> float:
     """Maximise the restricted likelihood over a grid first: with few estimates it can have more than one mode."""
     scale = float(np.var(model.axes @ model.y)) + float(model.variances.mean())
     grid = np.concatenate([[0.0], np.geomspace(1e-8, 1e2, 101) * scale])
-    best = int(np.argmax([fit_at(model, tau2).log_likelihood for tau2 in grid]))
-    if best == 0:
-        return 0.0
-    around = grid[best - 1], grid[min(best + 1, len(grid) - 1)]
-    if _score(model, around[0]) <= 0:
-        return 0.0
-    return float(optimize.brentq(lambda tau2: _score(model, tau2), *around, xtol=1e-16, rtol=1e-14))
+    best = int(np.argmax(restricted_likelihood(model, grid)))
+    low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
+    if best == 0 or _score(model, low) <= 0 or _score(model, high) >= 0:
+        return float(grid[best])
+    return float(optimize.brentq(lambda tau2: _score(model, tau2), low, high, xtol=1e-16, rtol=1e-14))
 
 
 def _score(model: Model, tau2: float) -> float:
