@@ -39,7 +39,12 @@ def smoking() -> pd.DataFrame:
 
 def simulated(n: int, t: int, treated: int, start: int) -> pd.DataFrame:
     rng = np.random.default_rng(1)
-    Y = rng.normal(size=(n, 2)) @ rng.normal(size=(2, t)).cumsum(axis=1) / 3 + rng.normal(size=(n, 1)) + rng.normal(size=(n, t)) + 10
+    Y = (
+        rng.normal(size=(n, 2)) @ rng.normal(size=(2, t)).cumsum(axis=1) / 3
+        + rng.normal(size=(n, 1))
+        + rng.normal(size=(n, t))
+        + 10
+    )
     D = np.zeros((n, t), dtype=int)
     D[:treated, start:] = 1
     units, times = np.repeat([f"u{i:04d}" for i in range(n)], t), np.tile(np.arange(t), n)
@@ -72,7 +77,11 @@ def ours_search(all_placebos: bool) -> Result:
     estimate = synthetic_control(panel, predictors=[Predictor(name, *window) for name, window in WINDOWS.items()])
     if all_placebos:
         placebos(estimate)
-    return {"seconds": process_time() - start, "effect": estimate.value, "pre_rmspe": rmspe(estimate.path["estimate"].loc[:-1])}
+    return {
+        "seconds": process_time() - start,
+        "effect": estimate.value,
+        "pre_rmspe": rmspe(estimate.path["estimate"].loc[:-1]),
+    }
 
 
 def ours_outcome(all_placebos: bool, frame: pd.DataFrame | None = None, count: int | None = None) -> Result:
@@ -83,7 +92,11 @@ def ours_outcome(all_placebos: bool, frame: pd.DataFrame | None = None, count: i
     estimate = synthetic_control(panel)
     if all_placebos:
         placebos(estimate, count)
-    return {"seconds": process_time() - start, "effect": estimate.value, "pre_rmspe": rmspe(estimate.path["estimate"].loc[:-1])}
+    return {
+        "seconds": process_time() - start,
+        "effect": estimate.value,
+        "pre_rmspe": rmspe(estimate.path["estimate"].loc[:-1]),
+    }
 
 
 def ours_sdid(frame: pd.DataFrame, variance: Any, draws: int) -> Result:
@@ -98,11 +111,19 @@ def ours_sdid(frame: pd.DataFrame, variance: Any, draws: int) -> Result:
 # ---------------------------------------------------------------- peers
 
 
-def mlsynth(backend: str, all_placebos: bool, covariates: bool, frame: pd.DataFrame | None = None, count: int | None = None) -> Result:
+def mlsynth(
+    backend: str, all_placebos: bool, covariates: bool, frame: pd.DataFrame | None = None, count: int | None = None
+) -> Result:
     from mlsynth import VanillaSC
 
     frame = smoking() if frame is None else frame
-    options: dict[str, Any] = {"outcome": "y", "treat": "treated", "unitid": "unit", "time": "time", "display_graphs": False}
+    options: dict[str, Any] = {
+        "outcome": "y",
+        "treat": "treated",
+        "unitid": "unit",
+        "time": "time",
+        "display_graphs": False,
+    }
     options |= {"backend": backend, "inference": False}
     if covariates:
         options |= {"covariates": list(WINDOWS), "covariate_windows": WINDOWS}
@@ -114,7 +135,11 @@ def mlsynth(backend: str, all_placebos: bool, covariates: bool, frame: pd.DataFr
         for unit in rest["unit"].unique()[:count]:
             moved = rest.assign(treated=((rest["unit"] == unit) & (rest["time"] >= first)).astype(int))
             VanillaSC({"df": moved, **options}).fit()
-    return {"seconds": process_time() - start, "effect": float(found.effects.att), "pre_rmspe": float(found.fit_diagnostics.rmse_pre)}
+    return {
+        "seconds": process_time() - start,
+        "effect": float(found.effects.att),
+        "pre_rmspe": float(found.fit_diagnostics.rmse_pre),
+    }
 
 
 def diff_diff_sdid(frame: pd.DataFrame, variance: str, draws: int) -> Result:
@@ -133,7 +158,9 @@ def diff_diff_search() -> Result:
     import diff_diff
 
     frame = smoking()
-    special = [(name if not name.startswith("cig") else "y", list(range(a, b + 1)), "mean") for name, (a, b) in WINDOWS.items()]
+    special = [
+        (name if not name.startswith("cig") else "y", list(range(a, b + 1)), "mean") for name, (a, b) in WINDOWS.items()
+    ]
     start = process_time()
     found = diff_diff.SyntheticControl(v_method="nested", seed=0).fit(
         frame,
@@ -162,7 +189,9 @@ def pysyncon_search() -> Result:
 
     frame = smoking()
     donors = [unit for unit in frame["unit"].unique() if unit != "California"]
-    special = [(name if not name.startswith("cig") else "y", list(range(a, b + 1)), "mean") for name, (a, b) in WINDOWS.items()]
+    special = [
+        (name if not name.startswith("cig") else "y", list(range(a, b + 1)), "mean") for name, (a, b) in WINDOWS.items()
+    ]
     prepared = Dataprep(
         foo=frame,
         predictors=[],
@@ -179,7 +208,11 @@ def pysyncon_search() -> Result:
     start = process_time()
     model = Synth()
     model.fit(prepared, optim_method="Nelder-Mead", optim_initial="ols")
-    return {"seconds": process_time() - start, "effect": float(model.att(range(1989, 2001))["att"]), "pre_rmspe": float(np.sqrt(model.mspe()))}
+    return {
+        "seconds": process_time() - start,
+        "effect": float(model.att(range(1989, 2001))["att"]),
+        "pre_rmspe": float(np.sqrt(model.mspe())),
+    }
 
 
 def rmspe(gaps: Any) -> float:
