@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCES = ROOT / "tests" / "references"
@@ -35,6 +36,12 @@ OPTIONAL = [
 def requires_all() -> bool:
     """Whether a missing optional package, tool or mirror is a failure (set in continuous integration)."""
     return os.environ.get("CRIMEPOLICY_REQUIRE_ALL") == "1"
+
+
+# The same examples on every run of continuous integration, new ones on every run of a person.
+settings.register_profile("fixed", derandomize=True, deadline=None)
+if requires_all():
+    settings.load_profile("fixed")
 
 
 def mirror() -> Path:
