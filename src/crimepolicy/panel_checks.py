@@ -127,9 +127,8 @@ def irregular_periods(column: str, absent: list[str], step: str) -> None:
 def duplicated_cells(unit: str, time: str, pairs: list[tuple[object, object]], total: int) -> None:
     """Raise when a unit has several rows for one period."""
     if total:
-        shown = [f"({u}, {t})" for u, t in pairs]
         raise PanelError(
-            f"Several rows share one ({unit}, {time}): {offenders(shown, total=total)}. Sum or drop them first, for "
+            f"Several rows share one ({unit}, {time}): {_cells(pairs, total)}. Sum or drop them first, for "
             f"example with groupby([{unit!r}, {time!r}])."
         )
 
@@ -137,9 +136,8 @@ def duplicated_cells(unit: str, time: str, pairs: list[tuple[object, object]], t
 def gaps(pairs: list[tuple[object, object]], total: int) -> None:
     """Raise when rows are absent from a unit's series."""
     if total:
-        shown = [f"({u}, {t})" for u, t in pairs]
         raise PanelError(
-            f"No row for {offenders(shown, total=total)}. Say what they mean: missing='zero' (no "
+            f"No row for {_cells(pairs, total)}. Say what they mean: missing='zero' (no "
             "row means a count of zero), 'keep' (unknown), or 'drop_units' (leave these units out)."
         )
 
@@ -147,9 +145,8 @@ def gaps(pairs: list[tuple[object, object]], total: int) -> None:
 def missing_outcome(column: str, pairs: list[tuple[object, object]], total: int) -> None:
     """Raise when the outcome is missing in rows that exist."""
     if total:
-        shown = [f"({u}, {t})" for u, t in pairs]
         raise PanelError(
-            f"Column {column!r} is missing at {offenders(shown, total=total)}. Say what to do: missing='keep' (estimators use the "
+            f"Column {column!r} is missing at {_cells(pairs, total)}. Say what to do: missing='keep' (estimators use the "
             "cells that are there, and count the rest) or 'drop_units' (leave these units out)."
         )
 
@@ -157,9 +154,8 @@ def missing_outcome(column: str, pairs: list[tuple[object, object]], total: int)
 def negative_counts(outcome: str, pairs: list[tuple[object, object]], total: int) -> None:
     """Raise when a count with a population is below zero."""
     if total:
-        shown = [f"({u}, {t})" for u, t in pairs]
         raise PanelError(
-            f"Counts cannot be negative, but {outcome!r} is at {offenders(shown, total=total)}. Correct them, or leave out population= "
+            f"Counts cannot be negative, but {outcome!r} is at {_cells(pairs, total)}. Correct them, or leave out population= "
             "if the outcome is not a count."
         )
 
@@ -167,19 +163,17 @@ def negative_counts(outcome: str, pairs: list[tuple[object, object]], total: int
 def negative_weights(column: str, pairs: list[tuple[object, object]], total: int) -> None:
     """Raise when an analysis weight is below zero."""
     if total:
-        shown = [f"({u}, {t})" for u, t in pairs]
         raise PanelError(
-            f"Weights cannot be negative, but {column!r} is at {offenders(shown, total=total)}. Correct them or give zero."
+            f"Weights cannot be negative, but {column!r} is at {_cells(pairs, total)}. Correct them or give zero."
         )
 
 
 def nonpositive_population(column: str, pairs: list[tuple[object, object]], total: int) -> None:
     """Raise when the exposure is zero, negative, infinite or missing in an observed cell."""
     if total:
-        shown = [f"({u}, {t})" for u, t in pairs]
         raise PanelError(
             f"Population must be a positive number wherever the outcome is observed; column {column!r} is zero, negative or missing at "
-            f"{offenders(shown, total=total)}. Fill it (interpolate between censuses) or drop these units."
+            f"{_cells(pairs, total)}. Fill it (interpolate between censuses) or drop these units."
         )
 
 
@@ -215,3 +209,7 @@ def non_integer_counts(Y: np.ndarray[Any, Any]) -> int:
     """Return the number of observed cells that are not whole numbers."""
     seen = Y[~np.isnan(Y)]
     return int((seen != np.round(seen)).sum())
+
+
+def _cells(pairs: list[tuple[object, object]], total: int) -> str:
+    return offenders([f"({unit}, {period})" for unit, period in pairs], total=total)

@@ -8,7 +8,7 @@ import pandas as pd
 from crimepolicy.errors import PanelError, choose
 from crimepolicy.panel_checks import irregular_periods, mixed_type_times
 
-__all__ = ["Frequency", "period_label", "read_periods", "regular_index"]
+__all__ = ["Frequency", "read_periods", "regular_index"]
 
 Frequency = Literal["day", "week", "month", "quarter", "year", "integer"]
 _CODES = {"day": "D", "week": "W", "month": "M", "quarter": "Q", "year": "Y"}
@@ -111,8 +111,3 @@ def regular_index(column: str, periods: pd.Index) -> pd.Index:
 def _frequency_name(periods: pd.PeriodIndex) -> str:
     code = periods.freqstr.split("-")[0]
     return next((name for name, short in _CODES.items() if short == code), code)
-
-
-def period_label(periods: pd.Index, position: int) -> str:
-    """Return the printed label of the period at a position."""
-    return str(periods[position])
