@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parent
 LOCK, PYPROJECT = ROOT / "requirements.lock", ROOT / "pyproject.toml"
 BUILD, RESULTS = ROOT / "analyses" / "build", ROOT / "analyses" / "results"
 PROJECT = nox.project.load_toml(PYPROJECT)
-LOCKED_EXTRAS = ["analyses", "bayes"]
+LOCKED_EXTRAS = ["analyses", "bayes", "dask"]
 LOCKED_GROUPS = ["bench", "build", "docs", "lint", "test", "types"]
 # Tasks and tests are what runs side by side; one thread in each also keeps sums in one order.
 ONE_THREAD = {"MKL_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
