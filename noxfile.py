@@ -242,6 +242,7 @@ def docs(session: nox.Session) -> None:
     """Execute every example and build the documentation, warnings as errors."""
     _install(session, LOCKED_EXTRAS, ["docs", "test"])
     session.run("pytest", "-n", "2", "src", "tests/test_docs.py", env=ONE_THREAD)
+    session.run("python", "tools/figures.py", env=ONE_THREAD)
     session.run("python", "tools/reference.py")
     session.run("zensical", "build", "--clean", "--strict")
 
