@@ -18,7 +18,7 @@ def main(names: list[str]) -> None:
         if not names or script.stem in names:
             figure = runpy.run_path(str(script))["draw"]()
             figure.savefig(script.with_suffix(".svg"), metadata={"Date": None}, bbox_inches="tight")
-            print(f"docs/figures/{script.stem}.svg")  # noqa: T201 - a command line tells what it made
+            print(f"docs/figures/{script.stem}.svg")
 
 
 if __name__ == "__main__":
