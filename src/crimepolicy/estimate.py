@@ -128,7 +128,7 @@ class Estimate:
     n_units: int = 0
     n_treated: int = 0
     panel_name: str = ""
-    panel_digest: str = ""
+    stored_digest: str = ""
     panel: Panel | None = None
     fit: Callable[[Panel], "Estimate"] | None = None
     aggregator: Callable[..., "Estimate"] | None = None
@@ -194,6 +194,11 @@ class Estimate:
         return replace(self, **changes)
 
     # ---------------------------------------------------------------- reading
+
+    @property
+    def panel_digest(self) -> str:
+        """sha256 of the panel's content; computed when asked for, as thousands of refits never are."""
+        return self.stored_digest if self.panel is None else self.panel.digest
 
     @cached_property
     def estimates(self) -> pd.Series:
@@ -439,7 +444,7 @@ class Estimate:
             n_treated=max(self.n_treated, other.n_treated),
             checks=(*self.checks, *other.checks),
             panel_name=self.panel_name,
-            panel_digest=self.panel_digest,
+            stored_digest=self.panel_digest,
         )
 
     # ---------------------------------------------------------------- showing
@@ -490,6 +495,7 @@ class Estimate:
         """Return the estimate as plain values for JSON, without the panel and the function that made it."""
         skipped = {"panel", "fit", "aggregator", "companions"}
         plain = {key: _plain(getattr(self, key)) for key in self.__dataclass_fields__ if key not in skipped}
+        plain["stored_digest"] = self.panel_digest
         return plain | {"companions": {key: value.to_dict() for key, value in self.companions.items()}}
 
     @classmethod
@@ -589,7 +595,6 @@ def panel_facts(panel: Panel) -> dict[str, Any]:
         "n_units": panel.n_units,
         "n_treated": int(panel.D.any(axis=1).sum()),
         "panel_name": panel.name,
-        "panel_digest": panel.digest,
     }
 
 
