@@ -42,6 +42,11 @@ def tables(*names: str) -> list[Path]:
     return [PROCESSED / f"{name}{ending}" for name in names for ending in (".parquet", ".toml")]
 
 
+def modules(*names: str) -> list[Path]:
+    """Return modules of this folder, with those that every task runs through."""
+    return [HERE / f"{name}.py" for name in sorted({*names, "family", "settings"})]
+
+
 def plan() -> Plan:
     """Return the analysis plan."""
     return read_plan(PLAN)

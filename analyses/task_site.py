@@ -2,18 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from pytask import Product, mark, task
+from pytask import Product, PythonNode, mark, task
 
 from analyses import settings
-from analyses.families import FAMILIES, Family
-from crimepolicy.claims.claim import Claim, read_claims
-from crimepolicy.claims.plan import read_plan
+from analyses.families import FAMILIES
+from analyses.family import Family
+from crimepolicy.claims.claim import read_claims
 from crimepolicy.claims.verdict import Verdict, judge
 from crimepolicy.data.dictionary import read_dictionary
-from crimepolicy.errors import ClaimError
-from crimepolicy.report.numbers import read_numbers, read_results, write_numbers
+from crimepolicy.report.numbers import read_numbers, write_numbers
 from crimepolicy.report.reproduce import compare
 from crimepolicy.report.site import TaskRecord, write_site
 
@@ -27,45 +26,51 @@ CODE = sorted(settings.HERE.glob("*.py"))
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Where one run of the whole line keeps its products."""
+    """Where one run of the whole line keeps its products, and the claims it covers."""
 
     name: str
     build: Path
     site: Path
+    families: tuple[Family, ...]
 
-    @property
-    def numbers(self) -> list[Path]:
-        """Files of published numbers that verdicts and pages read."""
-        return [self.build / f"{name}.json" for family in FAMILIES for name in family.numbers]
+    def numbers(self, family: Family) -> list[Path]:
+        """Return the files of published numbers of one claim."""
+        return [self.build / f"{name}.json" for name in family.files]
 
-    @property
-    def placebos(self) -> list[Path]:
-        """Files of placebo estimates that figures read."""
-        return [self.build / "placebos" / path.name for path in self.numbers]
+    def placebos(self, family: Family) -> list[Path]:
+        """Return the files of placebo estimates that its figures read."""
+        return [self.build / "placebos" / path.name for path in self.numbers(family)]
+
+    def verdict(self, family: Family) -> Path:
+        """Return the file with the verdicts on its parts."""
+        return self.build / "verdicts" / f"{family.claim}.json"
 
     def figures(self, family: Family) -> list[Path]:
-        """Return the figures of one claim, each with its data."""
+        """Return its figures, each with its data."""
         names = [f"{name}.{ending}" for name in family.figures for ending in ("svg", "json")]
         return [self.build / "figures" / name for name in names]
 
 
-OFFICIAL = Line("official", settings.BUILD, settings.SITE)
-SMOKE = Line("smoke", settings.BUILD / "smoke", settings.BUILD / "smoke" / "site")
+OFFICIAL = Line("official", settings.BUILD, settings.SITE, FAMILIES)
+SMOKE = Line(
+    "smoke", settings.BUILD / "smoke", settings.BUILD / "smoke" / "site", tuple(f for f in FAMILIES if f.smoke)
+)
 
 
-def claims() -> dict[str, tuple[Claim, ...]]:
-    """Return the parts of every claim of the report, by its identifier."""
-    read = [read_claims(file) for file in CLAIMS]
-    return {parts[0].report["id"]: parts for parts in read}
+def claim_file(family: Family) -> Path:
+    """Return the file with the criteria of a claim."""
+    return settings.CLAIMS / f"{family.claim}.toml"
 
 
-def verdicts(line: Line) -> dict[str, tuple[Verdict, ...]]:
-    """Return the verdicts on the parts of every claim that is analysed."""
-    results, plan, known = read_results(line.build), read_plan(settings.PLAN), claims()
-    absent = [family.claim for family in FAMILIES if family.claim not in known]
-    if absent:
-        raise ClaimError(f"The analysis of {absent[0]} has no claim file in analyses/claims.")
-    return {family.claim: tuple(judge(part, results, plan=plan) for part in known[family.claim]) for family in FAMILIES}
+def numbers_of(line: Line, family: Family) -> dict[str, dict[str, Any]]:
+    """Return the published numbers of one claim by file."""
+    return {path.stem: read_numbers(path) for path in line.numbers(family)}
+
+
+def verdicts(line: Line, family: Family) -> tuple[Verdict, ...]:
+    """Return the verdicts on the parts of one claim."""
+    results, plan = numbers_of(line, family), settings.plan()
+    return tuple(judge(part, results, plan=plan) for part in read_claims(claim_file(family)))
 
 
 def records(line: Line) -> list[TaskRecord]:
@@ -73,25 +78,29 @@ def records(line: Line) -> list[TaskRecord]:
     made = [
         TaskRecord(
             name,
-            f"analyses/{family.task_file}.py::{family.task_file}[{name}]",
+            f"analyses/task_numbers.py::task_numbers[{family.claim}-{name}]",
             line.build / f"{name}.json",
             family.tables,
         )
-        for family in FAMILIES
-        for name in family.numbers
+        for family in line.families
+        for name in family.files
     ]
     return [*made, TaskRecord("verdicts", "analyses/task_site.py::task_verdicts", line.build / "verdicts.json", ())]
 
 
 def site(line: Line) -> None:
     """Write the site of one line."""
-    plan, results, found = read_plan(settings.PLAN), read_results(line.build), verdicts(line)
-    pages = [family.page(found[family.claim], results, plan, line.build / "figures") for family in FAMILIES]
+    plan = settings.plan()
+    pages = [
+        family.page(verdicts(line, family), numbers_of(line, family), plan, line.build / "figures")
+        for family in line.families
+    ]
     cards = {name: read_dictionary(name) for name in CARDS}
     # The first build of all has nothing published to be compared with.
     published = line is OFFICIAL and PUBLISHED_NUMBERS
     compared = str(compare(line.build, settings.RESULTS)).splitlines()[-1] if published else ""
-    waiting = [part for name, parts in claims().items() if name not in found for part in parts]
+    analysed = {claim_file(family) for family in line.families}
+    waiting = [part for file in CLAIMS if file not in analysed for part in read_claims(file)]
     write_site(
         line.site, pages, records(line), cards, seen_before=plan.seen_before, comparison=compared, waiting=waiting
     )
@@ -99,49 +108,55 @@ def site(line: Line) -> None:
 
 for line in (OFFICIAL, SMOKE):
     marked = mark.smoke if line is SMOKE else (lambda function: function)
+    for family in line.families:
 
-    @marked
-    @task(id=line.name)
-    def task_verdicts(
-        line: Line = line,
-        numbers: list[Path] = line.numbers,
-        claims: list[Path] = CLAIMS,
-        showing: list[Path] = SHOWING,
-        plan: Path = settings.PLAN,
-        out: Annotated[Path, Product] = line.build / "verdicts.json",
-    ) -> None:
-        """Judge every claim."""
-        judged = {verdict.claim.id: verdict.to_dict() for parts in verdicts(line).values() for verdict in parts}
-        write_numbers(out, {"task": "verdicts", "claims": judged})
-
-    for family in FAMILIES:
-        drawings = line.figures(family)
+        @marked
+        @task(id=f"{family.claim}-{line.name}")
+        def task_verdict(
+            line: Annotated[Line, PythonNode(value=line)],
+            family: Annotated[Family, PythonNode(value=family)],
+            numbers: list[Path] = line.numbers(family),
+            claim: Path = claim_file(family),
+            showing: list[Path] = SHOWING,
+            plan: Path = settings.PLAN,
+            out: Annotated[Path, Product] = line.verdict(family),
+        ) -> None:
+            """Judge one claim."""
+            write_numbers(out, {verdict.claim.id: verdict.to_dict() for verdict in verdicts(line, family)})
 
         @marked
         @task(id=f"{family.claim}-{line.name}")
         def task_figures(
-            line: Line = line,
-            family: Family = family,
-            numbers: list[Path] = line.numbers,
-            placebos: list[Path] = line.placebos,
+            line: Annotated[Line, PythonNode(value=line)],
+            family: Annotated[Family, PythonNode(value=family)],
+            numbers: list[Path] = line.numbers(family),
+            placebos: list[Path] = line.placebos(family),
             code: list[Path] = CODE,
             showing: list[Path] = SHOWING,
             plan: Path = settings.PLAN,
-            figures: Annotated[list[Path], Product] = drawings,
+            figures: Annotated[list[Path], Product] = line.figures(family),
         ) -> None:
             """Draw the figures of one claim from published numbers."""
             drawn = {path.stem: read_numbers(path) for path in placebos}
-            family.draw(line.build / "figures", read_results(line.build), drawn, read_plan(plan))
+            family.draw(line.build / "figures", numbers_of(line, family), drawn, settings.plan())
 
-    every = [path for family in FAMILIES for path in line.figures(family)]
+    @marked
+    @task(id=line.name)
+    def task_verdicts(
+        parts: list[Path] = [line.verdict(family) for family in line.families],
+        out: Annotated[Path, Product] = line.build / "verdicts.json",
+    ) -> None:
+        """Collect the verdicts on all claims."""
+        judged = [read_numbers(path) for path in parts]
+        write_numbers(out, {"task": "verdicts", "claims": {key: part[key] for part in judged for key in part}})
 
     @marked
     @task(id=line.name)
     def task_site(
-        line: Line = line,
-        numbers: list[Path] = line.numbers,
+        line: Annotated[Line, PythonNode(value=line)],
+        numbers: list[Path] = [path for family in line.families for path in line.numbers(family)],
         judged: Path = line.build / "verdicts.json",
-        figures: list[Path] = every,
+        figures: list[Path] = [path for family in line.families for path in line.figures(family)],
         published: list[Path] = PUBLISHED_NUMBERS,
         dictionaries: list[Path] = DICTIONARIES,
         claims: list[Path] = CLAIMS,

@@ -1,0 +1,35 @@
+"""Claim P01 as the tasks and the site see it; the smoke run takes the same figures with few draws."""
+
+from analyses import upp, upp_figures, upp_page
+from analyses.family import Compute, Family
+from crimepolicy.data import load_table
+
+SECTION = "upp"
+
+NUMBERS: dict[str, Compute] = {
+    "sample": lambda run: upp.sample_numbers(run.section),
+    "counts": lambda run: upp.count_numbers(run.section),
+    "main": lambda run: upp.main_numbers(run.section, draws=run.draws, seed=run.seed),
+    "areas": lambda run: upp.area_numbers(run.section, draws=run.draws, seed=run.seed),
+    "leads": lambda run: upp.lead_numbers(run.section, draws=run.draws, seed=run.seed),
+    "path": lambda run: upp.path_numbers(run.section, seed=run.seed),
+    "honest": lambda run: upp.honest_numbers(run.section, seed=run.seed),
+    "leave_out": lambda run: upp.leave_out_numbers(run.section),
+    "specifications": lambda run: upp.specification_numbers(run.section),
+    "spillover": lambda run: upp.spillover_numbers(run.section),
+    "split": lambda run: upp.split_numbers(run.section),
+    "published": lambda run: upp.published_numbers(load_table("published_estimates")),
+}
+
+FAMILY = Family(
+    claim="P01",
+    section=SECTION,
+    numbers=NUMBERS,
+    modules=("effects", "mexico", "rio", "upp", "upp_family"),
+    tables=upp_page.DATA,
+    figures=tuple(f"{SECTION}_{name}" for name in upp_figures.FIGURES),
+    draw=upp_figures.draw_all,
+    page=upp_page.page,
+    kinds=upp.SIMULATED,
+    smoke=True,
+)
