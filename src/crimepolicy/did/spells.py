@@ -40,6 +40,16 @@ def find_spells(D: Bools) -> Spells:
     >>> find_spells(np.array([[False, True, True, False, True]])).event_time.tolist()
     [[-1.0, 0.0, 1.0, -1.0, 0.0]]
     """
+    # Most units of most panels are never treated, and have no clock.
+    rows = np.flatnonzero(D.any(axis=1))
+    found = _clocks(D[rows])
+    event_time, since_end = np.full((2, *D.shape), np.nan)
+    onset = np.full(D.shape, -1)
+    event_time[rows], onset[rows], since_end[rows] = found.event_time, found.onset, found.since_end
+    return Spells(event_time, onset, since_end)
+
+
+def _clocks(D: Bools) -> Spells:
     time = np.arange(D.shape[1])
     # Nothing says when a spell began that is running in the first period.
     starts = np.zeros_like(D)

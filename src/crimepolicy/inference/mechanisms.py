@@ -128,33 +128,36 @@ class RedrawDates:
     def draw(self, panel: Panel, rng: np.random.Generator) -> Panel:
         """Return the panel with the dates of treatment drawn anew."""
         groups = self._groups(panel)
-        return _shifted(panel, groups, [int(rng.integers(low, high + 1)) for _, low, high in groups])
+        return _shifted(panel, groups, [int(rng.integers(low, high + 1)) for low, high in groups.reach])
 
     def count(self, panel: Panel) -> int:
         """Return the number of distinct assignments."""
-        return prod(high - low + 1 for _, low, high in self._groups(panel))
+        return prod(high - low + 1 for low, high in self._groups(panel).reach)
 
     def enumerate(self, panel: Panel) -> Iterator[Panel]:
         """Yield every distinct assignment."""
         groups = self._groups(panel)
-        for moves in product(*(range(low, high + 1) for _, low, high in groups)):
+        for moves in product(*(range(low, high + 1) for low, high in groups.reach)):
             yield _shifted(panel, groups, list(moves))
 
-    def _groups(self, panel: Panel) -> list[tuple[Array, int, int]]:
+    def _groups(self, panel: Panel) -> "_Groups":
         first = 1 if self.first is None else panel.position(self.first)
         last = panel.n_periods - 1 if self.last is None else panel.position(self.last)
         rows = np.flatnonzero(panel.D.any(axis=1))
-        labels = np.arange(panel.n_units) if self.together is None else _labels(panel, self.together)
-        groups = []
-        for members in _split(rows, labels):
-            starts = np.flatnonzero(_starts(panel.D[members]).any(axis=0))
-            if starts[0] < first or starts[-1] > last:
-                raise DesignError(
-                    f"Treatment of {offenders(panel.units[members])} starts outside the window of dates that could have been "
-                    f"({panel.periods[first]} to {panel.periods[last]}). Widen first= and last=, or leave these units out."
-                )
-            groups.append((members, int(first - starts[0]), int(last - starts[-1])))
-        return groups
+        codes = np.arange(len(rows)) if self.together is None else pd.factorize(_labels(panel, self.together)[rows])[0]
+        starts = _starts(panel.D[rows])
+        earliest, latest = np.full(len(rows), panel.n_periods), np.zeros(len(rows), dtype=int)
+        np.minimum.at(earliest, codes, starts.argmax(axis=1))
+        np.maximum.at(latest, codes, panel.n_periods - 1 - starts[:, ::-1].argmax(axis=1))
+        outside = ((earliest < first) | (latest > last))[codes]
+        if outside.any():
+            raise DesignError(
+                f"Treatment of {offenders(panel.units[rows[outside]])} starts outside the window of dates that could have been "
+                f"({panel.periods[first]} to {panel.periods[last]}). Widen first= and last=, or leave these units out."
+            )
+        count = int(codes.max(initial=-1)) + 1
+        reach = zip((first - earliest)[:count].tolist(), (last - latest)[:count].tolist(), strict=True)
+        return _Groups(rows, codes, list(reach))
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,22 +275,27 @@ def _starts(D: Array) -> Array:
     return np.asarray(D & ~before)
 
 
-def _shifted(panel: Panel, groups: Sequence[tuple[Array, int, int]], moves: Sequence[int]) -> Panel:
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """Treated rows (n,), the group of each (n,), and the least and largest displacement of each group."""
+
+    rows: Array
+    codes: Array
+    reach: list[tuple[int, int]]
+
+
+def _shifted(panel: Panel, groups: _Groups, moves: Sequence[int]) -> Panel:
     D = panel.D.copy()
-    for (rows, _, _), move in zip(groups, moves, strict=True):
-        D[rows] = _moved(panel.D[rows], move)
+    D[groups.rows] = _moved(panel.D[groups.rows], np.asarray(moves, dtype=int)[groups.codes])
     return panel.with_treatment(D)
 
 
-def _moved(D: Array, move: int) -> Array:
-    moved = np.zeros_like(D)
-    if move >= 0:
-        moved[:, move:] = D[:, : D.shape[1] - move]
-        return moved
-    moved[:, :move] = D[:, -move:]
+def _moved(D: Array, move: Array) -> Array:
+    size = D.shape[1]
+    source = np.arange(size) - move[:, None]
+    moved = np.take_along_axis(D, np.clip(source, 0, size - 1), axis=1) & (source >= 0)
     # What was under way at the end of the panel is not known to have ended.
-    moved[D[:, -1], move:] = True
-    return moved
+    return np.asarray(np.where(source < size, moved, D[:, -1:]))
 
 
 # ---------------------------------------------------------------- clusters of neighbours
