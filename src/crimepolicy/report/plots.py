@@ -87,7 +87,8 @@ def draw(
 ) -> "Axes":
     """Draw the data of a plot, as `plot_data` returns them or as they were saved beside a figure.
 
-    Beside the kinds of `plot`, ``{"kind": "series", "x": [...], "series": {"name": [...]}}`` draws up to three lines.
+    Beside the kinds of `plot`, ``{"kind": "series", "x": [...], "series": {"name": [...]}}`` draws up to three lines;
+    ``"marks": [[x, label], ...]`` adds dated lines.
     """
     with style():
         axes = ax if ax is not None else _new_axes(data)
@@ -168,6 +169,10 @@ def _series(ax: "Axes", data: Data) -> None:
         ax.plot(data["x"], np.asarray(values, dtype=float), label=name, **look)
     ax.set_ylim(bottom=0)
     ax.margins(x=0.02)
+    for place, label in data.get("marks", ()):
+        ax.axvline(place, color=GREY, linewidth=0.7, linestyle=(0, (2, 2)))
+        top = ax.get_xaxis_transform()
+        ax.annotate(label, (place, 0.98), xycoords=top, xytext=(3, 0), textcoords="offset points", rotation=90, va="top", fontsize=7.5, color=GREY)  # fmt: skip
     _legend_above(ax)
 
 
