@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from crimepolicy.diagnostics.decomposition import bacon_decomposition as bacon_decomposition
     from crimepolicy.diagnostics.pretrends import pretrend_test as pretrend_test
     from crimepolicy.did.dose import dose_response as dose_response
+    from crimepolicy.did.efficient_staggered import efficient_staggered as efficient_staggered
     from crimepolicy.did.extended_twfe import extended_twfe as extended_twfe
     from crimepolicy.did.group_time import group_time_effects as group_time_effects
     from crimepolicy.did.imputation import imputation as imputation
@@ -84,6 +85,7 @@ _HOMES = {
     "diagnostics.decomposition": ["bacon_decomposition"],
     "diagnostics.pretrends": ["pretrend_test"],
     "did.dose": ["dose_response"],
+    "did.efficient_staggered": ["efficient_staggered"],
     "did.extended_twfe": ["extended_twfe"],
     "did.group_time": ["group_time_effects"],
     "did.imputation": ["imputation"],
