@@ -41,6 +41,53 @@ def test_bacondecomp(reference: Any, reference_data: Any) -> None:
         np.testing.assert_allclose([ours.estimate, ours.weight], [row.estimate, row.weight], rtol=EXACT)
 
 
+def test_bacondecomp_with_a_covariate(reference: Any, reference_data: Any) -> None:
+    wanted = reference("mpdta_bacondecomp")["controlled"]
+    rows = pd.read_csv(reference_data("mpdta")).assign(first=lambda d: d["first.treat"].where(d["first.treat"] > 0))
+    rows["trend"] = rows["lpop"] * (rows["year"] - 2003)
+    panel = Panel.from_frame(
+        rows, unit="countyreal", time="year", outcome="lemp", first_treated="first", covariates=["trend"]
+    )
+    found = bacon_decomposition(panel, covariates=["trend"])
+    assert found.within_weight == pytest.approx(wanted["within_weight"], rel=EXACT)
+    assert found.within_estimate == pytest.approx(wanted["within_estimate"], rel=EXACT)
+    ours = found.components.assign(control=found.components["control"].fillna(99999)).sort_values(
+        ["treated", "control"]
+    )
+    theirs = pd.DataFrame(wanted["components"]).sort_values(["treated", "untreated"])
+    np.testing.assert_allclose(ours[["treated", "control"]].astype(int), theirs[["treated", "untreated"]])
+    np.testing.assert_allclose(ours[["estimate", "weight"]], theirs[["estimate", "weight"]], rtol=EXACT)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000))
+def test_with_covariates_it_adds_up_to_the_coefficient(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    panel = replace(_random(seed), X={name: rng.normal(size=(25, 7)) for name in ("income", "youth")})
+    found = bacon_decomposition(panel, covariates=["income", "youth"])
+    coefficient = two_way_fixed_effects(panel, covariates=["income", "youth"]).value
+    between = (found.components["weight"] * found.components["estimate"]).sum()
+    assert found.estimate == pytest.approx(coefficient, abs=1e-10)
+    total = found.within_weight * found.within_estimate + (1 - found.within_weight) * between
+    assert total == pytest.approx(coefficient, abs=1e-10)
+    assert 0 < found.within_weight < 1
+    assert "units of one group" in str(found)
+
+
+def test_covariates_that_say_nothing_leave_the_plain_groups() -> None:
+    panel = replace(_random(4), X={"size": np.repeat(np.arange(25.0)[:, None], 7, axis=1)})
+    found = bacon_decomposition(panel, covariates=["size"])
+    assert found.estimate == pytest.approx(bacon_decomposition(panel).estimate, abs=1e-10)
+    assert found.within_weight == 0
+
+
+def test_covariates_it_cannot_use() -> None:
+    panel = replace(_random(5), X={"same": _random(5).D * 2.0, "gap": np.full((25, 7), np.nan)})
+    for name, reason in (("same", "no variation"), ("gap", "complete covariates"), ("gaps", "Did you mean 'gap'")):
+        with pytest.raises(DesignError, match=reason):
+            bacon_decomposition(panel, covariates=[name])
+
+
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_it_adds_up_to_the_coefficient(seed: int) -> None:
