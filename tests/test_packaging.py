@@ -96,6 +96,11 @@ def test_empty_environment_loads_a_panel(installed: Path, tmp_path: Path) -> Non
     assert run(installed, code, tmp_path).startswith("Panel mexico_municipality_month")
 
 
+def test_empty_environment_knows_the_verdicts(installed: Path, tmp_path: Path) -> None:
+    code = "import sys; sys.argv = ['crimepolicy', 'verdict', 'K01a']; from crimepolicy.cli import main; main()"
+    assert "Overturned by:" in run(installed, code, tmp_path)
+
+
 def test_empty_environment_has_no_optional_package(installed: Path, tmp_path: Path) -> None:
     code = (
         "import importlib.util as u; print([n for n in ('pyarrow', 'matplotlib', 'pymc', 'numba') if u.find_spec(n)])"
