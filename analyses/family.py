@@ -65,6 +65,8 @@ class Family:
         Tables with a data card on the page; those of `tables` where empty.
     smoke : bool
         Whether the smoke run includes it.
+    elsewhere : mapping of str to str
+        Section of the plan by name of number, for those that were planned later in a section of their own.
     """
 
     claim: str
@@ -78,11 +80,16 @@ class Family:
     kinds: Mapping[str, str] = field(default_factory=dict)
     data: tuple[str, ...] = ()
     smoke: bool = False
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
+
+    def section_of(self, name: str) -> str:
+        """Return the section of the plan that a file of numbers belongs to."""
+        return self.elsewhere.get(name, self.section)
 
     @property
     def files(self) -> tuple[str, ...]:
         """Names of the files of numbers."""
-        return tuple(f"{self.section}_{name}" for name in self.numbers)
+        return tuple(f"{self.section_of(name)}_{name}" for name in self.numbers)
 
     @property
     def cards(self) -> tuple[str, ...]:

@@ -20,26 +20,27 @@ PLAN = settings.plan()
 
 def write(family: Family, name: str, out: Path, *, smoke: bool) -> None:
     """Write the published numbers of one task and, beside them, the placebo estimates that only figures need."""
-    section = PLAN.section(family.section)
+    planned = family.section_of(name)
+    section = PLAN.section(planned)
     draws = SMOKE_DRAWS if smoke else section.get("inference", {}).get("draws", 0)
-    run = Run(section, draws, settings.seed_of(f"{family.section}_{name}"), smoke)
+    run = Run(section, draws, settings.seed_of(f"{planned}_{name}"), smoke)
     numbers = family.numbers[name](run)
     write_numbers(out.parent / "placebos" / out.name, numbers.pop("placebos", {}))
-    settings.publish(out, family.section, numbers, family.kinds)
+    settings.publish(out, planned, numbers, family.kinds)
 
 
 for family in FAMILIES:
     for name in family.numbers:
         for smoke in (False, True)[: 1 + family.smoke]:
             marked = mark.smoke if smoke else (lambda function: function)
-            file = f"{family.section}_{name}.json"
+            file = f"{family.section_of(name)}_{name}.json"
             folder = settings.BUILD / "smoke" if smoke else settings.BUILD
 
             @marked
             @task(id=f"{family.claim}-{file.removesuffix('.json')}{'-smoke' * smoke}")
             def task_numbers(
                 # A plan of another claim, or another claim's code, does not compute these numbers again.
-                plan: Annotated[str, PythonNode(value=PLAN.digest(family.section), hash=True)],
+                plan: Annotated[str, PythonNode(value=PLAN.digest(family.section_of(name)), hash=True)],
                 family: Annotated[Family, PythonNode(value=family)],
                 name: str = name,
                 smoke: bool = smoke,
