@@ -10,6 +10,7 @@ from pathlib import Path
 from time import perf_counter
 
 import pandas as pd
+from record import record
 
 from crimepolicy.did.imputation import imputation
 from crimepolicy.did.interaction_weighted import interaction_weighted
@@ -39,10 +40,13 @@ def main(placebos: int, workers: int) -> None:
         panel = panel.treat([unit], at=panel.periods[month])
     start = perf_counter()
     found = calibrate(ESTIMATORS, mask_treated(panel), placebos=placebos, n_jobs=workers)
-    print(
-        f"{placebos} placebos, {len(ESTIMATORS)} estimators, 3 effects, {workers} workers: {perf_counter() - start:.0f} s"
+    seconds = perf_counter() - start
+    table = found.frame.drop(columns=["inference", "first_error", "coverage_error"]).round(4)
+    record(
+        "Calibration: Mexican states by month, 2000-2020",
+        f"{placebos} placebos, {len(ESTIMATORS)} estimators, {table['effect'].nunique()} effects, {workers} workers: {seconds:.0f} s\n"
+        f"{table.to_string(index=False)}",
     )
-    print(found.frame[found.frame["effect"] == 0].drop(columns=["effect", "inference"]).to_string(index=False))
 
 
 if __name__ == "__main__":

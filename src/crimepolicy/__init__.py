@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from crimepolicy.sensitivity.calibration import calibrate as calibrate
     from crimepolicy.sensitivity.event_dates import dates_sensitivity as dates_sensitivity
     from crimepolicy.sensitivity.honest import honest_bounds as honest_bounds
+    from crimepolicy.sensitivity.lead_smoothness import lead_smoothness as lead_smoothness
     from crimepolicy.sensitivity.leave_one_out import leave_one_out as leave_one_out
     from crimepolicy.sensitivity.peak_placebos import peak_matched_placebos as peak_matched_placebos
     from crimepolicy.sensitivity.placebo_design import mask_treated as mask_treated
@@ -112,6 +113,7 @@ _HOMES = {
     "sensitivity.calibration": ["calibrate"],
     "sensitivity.event_dates": ["dates_sensitivity"],
     "sensitivity.honest": ["honest_bounds"],
+    "sensitivity.lead_smoothness": ["lead_smoothness"],
     "sensitivity.leave_one_out": ["leave_one_out"],
     "sensitivity.peak_placebos": ["peak_matched_placebos"],
     "sensitivity.placebo_design": ["mask_treated"],

@@ -5,7 +5,17 @@ import pytest
 from scipy.optimize import brentq, linprog
 from scipy.stats import truncnorm
 
-from crimepolicy.sensitivity.conditional import accepts, confidence_set, dual_lines, identified_set, least_favourable
+from crimepolicy.sensitivity.conditional import (
+    FirstStage,
+    accepts,
+    confidence_set,
+    dual_lines,
+    identified_set,
+    least_favourable,
+)
+from crimepolicy.sensitivity.event_path import EventPath
+from crimepolicy.sensitivity.flci import FixedLength, fixed_length
+from crimepolicy.sensitivity.honest import Session
 from crimepolicy.sensitivity.restrictions import (
     Polyhedron,
     Restriction,
@@ -27,8 +37,17 @@ def least_violation(moments: np.ndarray, nuisance: np.ndarray, scale: np.ndarray
     return float(solved.fun), -solved.ineqlin.marginals
 
 
-def slow_test(theta: float, polyhedron: Polyhedron, values: np.ndarray, covariance: np.ndarray, size: float) -> bool:
+def slow_test(
+    theta: float,
+    polyhedron: Polyhedron,
+    values: np.ndarray,
+    covariance: np.ndarray,
+    size: float,
+    first: FixedLength | None = None,
+) -> bool:
     """Return whether theta is accepted; truncation points by search along the direction of the optimal vertex."""
+    if first is not None and abs(first.centre - theta) > first.half_length:
+        return False
     used = (polyhedron.A[:, N_PRE:] != 0).any(axis=1)
     A, d = polyhedron.A[used], polyhedron.d[used]
     basis = np.linalg.svd(WEIGHTS[None, :])[2][1:].T
@@ -48,6 +67,11 @@ def slow_test(theta: float, polyhedron: Polyhedron, values: np.ndarray, covarian
     far = 100 * np.sqrt(variance)
     low = brentq(gap, eta - far, eta, xtol=1e-7) if gap(eta - far) > 0 else -np.inf
     high = brentq(gap, eta, eta + far, xtol=1e-7) if gap(eta + far) > 0 else np.inf
+    if first is not None:
+        # The first stage is kept while the centre, which moves with the moments, stays within reach of theta.
+        slope = first.weights @ covariance @ A.T @ dual / variance
+        ends = sorted(eta + (side * first.half_length - first.centre + theta) / slope for side in (-1, 1))
+        low, high = max(low, ends[0]), min(high, ends[1])
     spread = np.sqrt(variance)
     return bool(eta / spread <= truncnorm.ppf(1 - size, low / spread, high / spread))
 
@@ -110,7 +134,32 @@ def test_each_end_of_the_set_is_where_acceptance_ends() -> None:
     values, covariance = random_study(6, N_PRE, N_POST)
     for polyhedron in relative_magnitudes(0.5).polyhedra(N_PRE, N_POST):
         lines = dual_lines(polyhedron, values, covariance, WEIGHTS, {})
-        found = confidence_set(lines, 0.045, cap=3.0)
+        found = confidence_set(lines, 0.045, FirstStage(cap=3.0))
         if not found.empty:
             around = np.array([found.low - 1e-9, found.low + 1e-9, found.high - 1e-9, found.high + 1e-9])
-            assert accepts(around, lines, 0.045, 3.0).tolist() == [False, True, True, False]
+            assert accepts(around, lines, 0.045, FirstStage(cap=3.0)).tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize("restriction", [smoothness(0.02), smoothness(0.05) & sign("positive")], ids=["alone", "sign"])
+@pytest.mark.parametrize("seed", [3, 4])
+def test_a_fixed_length_first_stage_is_that_of_the_linear_programmes(restriction: Restriction, seed: int) -> None:
+    values, covariance = random_study(seed, N_PRE, N_POST)
+    path = EventPath(values, covariance, WEIGHTS, N_PRE, "", ())
+    session = Session.start(path, 0.95, "hybrid_flci", 0)
+    assert restriction.smoothness is not None
+    first = fixed_length(values, covariance, WEIGHTS, restriction.smoothness, 0.995)
+    size = (0.05 - 0.005) / 0.995
+    wide = first.half_length * 1.05
+    targets = first.centre + np.linspace(-wide, wide, 24)
+    polyhedron = restriction.polyhedra(N_PRE, N_POST)[0]
+    slow = [slow_test(theta, polyhedron, values, covariance, size, first) for theta in targets]
+    assert [session.holds(float(theta), restriction) for theta in targets] == slow
+    assert 0 < sum(slow) < len(slow)
+
+
+def test_the_bound_on_smoothness_of_combinations() -> None:
+    tight, loose = smoothness(0.1), smoothness(0.3)
+    assert (loose & sign("positive") & tight).smoothness == 0.1
+    assert (loose | tight).smoothness == 0.3
+    assert (tight | sign("positive")).smoothness is None
+    assert relative_magnitudes(1).smoothness is None

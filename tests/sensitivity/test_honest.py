@@ -10,14 +10,17 @@ from crimepolicy.errors import DesignError, EstimationError, InferenceError
 from crimepolicy.sensitivity.breakdown import breakdown
 from crimepolicy.sensitivity.event_path import event_path
 from crimepolicy.sensitivity.honest import Session, honest_bounds
+from crimepolicy.sensitivity.lead_smoothness import lead_smoothness
 from crimepolicy.sensitivity.restrictions import linear, monotone, relative_magnitudes, sign, smoothness
 from tests.sensitivity.examples import event_study, random_study
 
 FAMILIES = {"smoothness": smoothness, "relative_magnitudes": relative_magnitudes}
-# The reference reports the last grid point inside the interval, ours the interval's end; bisection adds nothing visible.
-GRID_STEPS = 1.0
-# The reference's first stage rests on 1000 draws, whose quantile has a standard deviation of 5%: half a step more.
-SIMULATED_STEPS = 1.5
+# On the same targets and with the same draws nothing but rounding is left.
+SAME_TARGETS = 1e-9
+# Its fixed-length interval stops at an inaccurate optimum and simulates the critical value: up to 1.5% of a standard error of 0.5.
+R_FIRST_STAGE = 0.025
+# The reference walks up a grid of M.
+R_GRID_OF_M = 0.005
 
 
 @pytest.fixture(scope="module")
@@ -27,29 +30,69 @@ def lovenheim_willen(reference_data):
     return lambda n_post: event_study(path[: 9 + n_post], covariance[: 9 + n_post, : 9 + n_post], 9)
 
 
-def test_references_on_explicit_grids(reference, lovenheim_willen) -> None:
+def test_references_on_their_targets_with_their_draws(reference, lovenheim_willen) -> None:
     for case in reference("honest_bounds_lw")["grid"]["cases"]:
-        estimate = lovenheim_willen(case["n_post"])
-        restriction = FAMILIES[case["restriction"]](case["M"])
         found = honest_bounds(
-            estimate, restriction=restriction, target=case["target"], method=case["method"]
+            lovenheim_willen(case["n_post"]),
+            restriction=FAMILIES[case["restriction"]](case["M"]),
+            target=case["target"],
+            method=case["method"],
+            grid=tuple(case["grid"]),
+            draws="R",
         ).frame.iloc[0]
-        slack = case["step"] * (GRID_STEPS if case["method"] == "conditional" else SIMULATED_STEPS)
-        outside = 1e-9 if case["method"] == "conditional" else case["step"] / 2
-        assert case["low"] - slack <= found["conf_low"] <= case["low"] + outside, case
-        assert case["high"] - outside <= found["conf_high"] <= case["high"] + slack, case
+        ends = (found["conf_low"], found["conf_high"])
+        assert ends == pytest.approx((case["low"], case["high"]), abs=SAME_TARGETS), case
 
 
-def test_references_on_the_default_grid(reference, lovenheim_willen) -> None:
+def test_references_on_the_default_grid_with_their_draws(reference, lovenheim_willen) -> None:
     for case in reference("honest_bounds_lw")["default_grid"]["cases"]:
         estimate = lovenheim_willen(case["n_post"])
         restriction = FAMILIES[case["restriction"]](case["M"])
-        found = honest_bounds(estimate, restriction=restriction, target=0, method=case["method"]).frame.iloc[0]
-        # Its default grid spans 20 standard errors either side, in 1000 points for smoothness and 200 here for magnitudes.
-        step = 40 * estimate.std_errors["event_time[0]"] / (999 if case["restriction"] == "smoothness" else 199)
-        slack = step * (GRID_STEPS if case["method"] == "conditional" else SIMULATED_STEPS)
-        assert found["conf_low"] == pytest.approx(case["low"], abs=slack), case
-        assert found["conf_high"] == pytest.approx(case["high"], abs=slack), case
+        # Its default grid reaches 20 standard errors beyond what the restriction allows where no violation was seen before.
+        smooth = case["restriction"] == "smoothness"
+        reach = 20 * estimate.std_errors["event_time[0]"] + case["M"] * smooth
+        grid = (-reach, reach, 1000 if smooth else 200)
+        options = {"restriction": restriction, "target": 0, "method": case["method"]}
+        found = honest_bounds(estimate, grid=grid, draws="R", **options).frame.iloc[0]
+        ends = (found["conf_low"], found["conf_high"])
+        assert ends == pytest.approx((case["low"], case["high"]), abs=SAME_TARGETS), case
+
+
+def test_ends_by_bisection_lie_beyond_the_last_grid_point_by_less_than_a_step(reference, lovenheim_willen) -> None:
+    for case in reference("honest_bounds_lw")["grid"]["cases"]:
+        estimate = lovenheim_willen(case["n_post"])
+        restriction = FAMILIES[case["restriction"]](case["M"])
+        options = {"restriction": restriction, "target": case["target"], "method": case["method"], "draws": "R"}
+        found = honest_bounds(estimate, **options).frame.iloc[0]
+        low, high, points = case["grid"]
+        step = (high - low) / (points - 1)
+        assert case["low"] - step <= found["conf_low"] <= case["low"] + SAME_TARGETS, case
+        assert case["high"] - SAME_TARGETS <= found["conf_high"] <= case["high"] + step, case
+
+
+def test_references_with_a_fixed_length_first_stage(reference, lovenheim_willen) -> None:
+    for case in reference("honest_bounds_lw")["fixed_length_first_stage"]["cases"]:
+        estimate = lovenheim_willen(case["n_post"])
+        found = honest_bounds(estimate, restriction=smoothness(case["M"]), target=0, method="hybrid_flci").frame.iloc[0]
+        ends = (found["conf_low"], found["conf_high"])
+        assert ends == pytest.approx((case["low"], case["high"]), abs=R_FIRST_STAGE), case
+
+
+def test_references_for_changes_of_slope_before_the_event(reference, lovenheim_willen) -> None:
+    case = reference("honest_bounds_lw")["smoothness_before"]
+    found = lead_smoothness(lovenheim_willen(23))
+    assert case["low"] - R_GRID_OF_M <= found.value <= case["low"]
+    assert f"at most {case['high']:.4g}" in found.text
+
+
+def test_straight_leads_give_no_lower_bound() -> None:
+    estimate = event_study(np.array([-0.3, -0.2, -0.1, 1.0]), 1e-4 * np.eye(4), 3)
+    found = lead_smoothness(estimate)
+    assert found.value == 0
+    # Each change of slope of independent estimates has variance 1 + 4 + 1, or 4 + 1 beside the reference.
+    assert f"at most {1.6449 * 0.01 * np.sqrt(6):.4g}" in found.text
+    with pytest.raises(InferenceError, match="two event times before"):
+        lead_smoothness(estimate, window=(-2, 0))
 
 
 def test_largest_change_before_the_event_bounds_the_one_after() -> None:
@@ -177,6 +220,8 @@ def test_the_sentence_says_what_was_assumed_and_found() -> None:
             "Fixed-length intervals are for smoothness alone",
         ),
         ({"restriction": relative_magnitudes(1), "method": "exact"}, DesignError, "is not an option"),
+        ({"restriction": relative_magnitudes(1), "method": "hybrid_flci"}, DesignError, "needs a bound on smoothness"),
+        ({"restriction": relative_magnitudes(1), "draws": 0}, InferenceError, "positive number of draws, or 'R'"),
         ({"restriction": relative_magnitudes(1), "level": 0.4}, InferenceError, "between 0.5 and 1"),
         (
             {"restriction": relative_magnitudes(1), "target": 7},

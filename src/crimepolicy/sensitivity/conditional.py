@@ -7,10 +7,13 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from crimepolicy.sensitivity.dual_rays import dual_rays
+from crimepolicy.sensitivity.r_normals import r_normals
 from crimepolicy.sensitivity.restrictions import Polyhedron
 
 __all__ = [
     "EMPTY",
+    "NO_FIRST_STAGE",
+    "FirstStage",
     "Interval",
     "Lines",
     "accepts",
@@ -18,6 +21,7 @@ __all__ = [
     "dual_lines",
     "identified_set",
     "least_favourable",
+    "least_favourable_as_in_r",
 ]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -28,6 +32,7 @@ _BLOCK = 4_000_000
 _BISECTIONS = 40
 _REACH = 20.0
 _SAME = 1e-9
+_R_DRAWS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,10 @@ class Interval:
     def hull(self, other: "Interval") -> "Interval":
         """Return the smallest interval that holds both."""
         return Interval(min(self.low, other.low), max(self.high, other.high))
+
+    def overlap(self, other: "Interval") -> "Interval":
+        """Return what both hold."""
+        return Interval(max(self.low, other.low), min(self.high, other.high))
 
 
 EMPTY = Interval(np.inf, -np.inf)
@@ -64,6 +73,8 @@ class Lines:
         Covariance of the intercepts.
     possible : bool
         False where the estimates before the reference contradict the restriction outright.
+    moments, vertices : float arrays (m, n_pre + n_post), (K, m)
+        The loading is ``vertices @ moments``.
     """
 
     intercept: Floats
@@ -71,6 +82,38 @@ class Lines:
     loading: Floats
     covariance: Floats
     possible: bool
+    moments: Floats
+    vertices: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FirstStage:
+    """What a first test leaves standing: moments of at most `cap`, and targets within `half` of `centre`.
+
+    Attributes
+    ----------
+    cap, centre, half : float
+    response : float array (K,)
+        Expected change of the centre when the intercept of line k changes by one.
+    """
+
+    cap: float = np.inf
+    centre: float = 0.0
+    half: float = np.inf
+    response: Floats | None = None
+
+    def bounds(self, theta: Floats, best: np.ndarray[Any, Any], top: Floats) -> tuple[Floats, Floats]:
+        """Return the values of line `best` (G,), now at `top`, between which the first test keeps theta (G,)."""
+        if self.response is None:
+            return np.full(len(top), -np.inf), np.full(len(top), self.cap)
+        response, gap = self.response[best], self.centre - theta
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ends = np.sort([top + (side * self.half - gap) / response for side in (-1, 1)], axis=0)
+        free = response == 0
+        return np.where(free, -np.inf, ends[0]), np.minimum(np.where(free, np.inf, ends[1]), self.cap)
+
+
+NO_FIRST_STAGE = FirstStage()
 
 
 def dual_lines(
@@ -103,6 +146,8 @@ def dual_lines(
         loading=loading,
         covariance=loading @ covariance @ loading.T,
         possible=bool((A[~post] @ path <= d[~post] + 1e-12).all()),
+        moments=moments,
+        vertices=vertices,
     )
 
 
@@ -127,7 +172,15 @@ def least_favourable(lines: Lines, noise: Floats, size: float) -> float:
     return float(np.quantile(largest, 1 - size))
 
 
-def accepts(theta: Floats, lines: Lines, size: float, cap: float = np.inf) -> Bools:
+def least_favourable_as_in_r(lines: Lines, covariance: Floats, size: float) -> float:
+    """Return the critical value that HonestDiD simulates from its own 1,000 draws of the moments."""
+    values, vectors = np.linalg.eigh(lines.moments @ covariance @ lines.moments.T)
+    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    noise = r_normals(_R_DRAWS * len(root)).reshape(_R_DRAWS, len(root)) @ root
+    return float(np.quantile((noise @ lines.vertices.T).max(axis=1), 1 - size))
+
+
+def accepts(theta: Floats, lines: Lines, size: float, first: FirstStage = NO_FIRST_STAGE) -> Bools:
     """Return which targets (G,) the conditional test of this size does not reject.
 
     Parameters
@@ -136,21 +189,23 @@ def accepts(theta: Floats, lines: Lines, size: float, cap: float = np.inf) -> Bo
     lines : Lines
     size : float
         Size of the conditional test.
-    cap : float
-        First-stage critical value of the hybrid test; infinite for the conditional test alone.
+    first : FirstStage
+        Of the hybrid tests; none for the conditional test alone.
     """
     eta = lines.intercept - np.outer(theta, lines.slope)
     best = eta.argmax(axis=1)
     top = eta[np.arange(len(theta)), best]
     variance = np.diag(lines.covariance)[best]
+    least, most = first.bounds(theta, best, top)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = lines.covariance[best] / variance[:, None]
         bound = (eta - ratio * top[:, None]) / (1 - ratio)
-        lower = np.where(ratio < 1 - _SAME, bound, -np.inf).max(axis=1)
-        upper = np.minimum(np.where(ratio > 1 + _SAME, bound, np.inf).min(axis=1), cap)
+        lower = np.maximum(np.where(ratio < 1 - _SAME, bound, -np.inf).max(axis=1), least)
+        upper = np.minimum(np.where(ratio > 1 + _SAME, bound, np.inf).min(axis=1), most)
         spread = np.sqrt(variance)
         tail = _tail(top / spread, np.minimum(lower, top) / spread, upper / spread)
-    return np.where(top <= 0, True, (variance > 0) & (top <= cap) & (tail >= size))
+    kept = (top <= first.cap) & (np.abs(theta - first.centre) <= first.half)
+    return kept & np.where(top <= 0, True, (variance > 0) & (tail >= size))
 
 
 def _tail(z: Floats, low: Floats, high: Floats) -> Floats:
@@ -164,20 +219,29 @@ def _log_mass(low: Floats, high: Floats) -> Floats:
     return log_ndtr(-a) + np.log1p(-np.exp(log_ndtr(-b) - log_ndtr(-a)))
 
 
-def confidence_set(lines: Lines, size: float, cap: float = np.inf) -> Interval:
-    """Return the smallest interval that holds every target the test does not reject."""
-    reach = cap if np.isfinite(cap) else _REACH * float(np.sqrt(np.diag(lines.covariance).max()))
-    bounds = _below(lines, reach)
+def confidence_set(
+    lines: Lines, size: float, first: FirstStage = NO_FIRST_STAGE, points: Floats | None = None
+) -> Interval:
+    """Return the smallest interval that holds every target the test does not reject.
+
+    Where `points` (G,) are given, only these are looked at and the ends are among them; else the ends are found by bisection.
+    """
+    if points is not None:
+        kept = points[accepts(points, lines, size, first)]
+        return Interval(float(kept.min()), float(kept.max())) if kept.size else EMPTY
+    reach = first.cap if np.isfinite(first.cap) else _REACH * float(np.sqrt(np.diag(lines.covariance).max()))
+    bounds = _below(lines, reach).overlap(Interval(first.centre - first.half, first.centre + first.half))
     if bounds.empty:
         return EMPTY
     grid = _grid(lines, bounds)
-    accepted = np.flatnonzero(accepts(grid, lines, size, cap))
+    accepted = np.flatnonzero(accepts(grid, lines, size, first))
     if not accepted.size:
         return EMPTY
-    first, last = int(accepted[0]), int(accepted[-1])
-    low = bounds.low if first == 0 else _edge(grid[first], grid[first - 1], lines, size, cap)
-    high = bounds.high if last == len(grid) - 1 else _edge(grid[last], grid[last + 1], lines, size, cap)
-    return Interval(low, high)
+    low, high = int(accepted[0]), int(accepted[-1])
+    return Interval(
+        bounds.low if low == 0 else _edge(grid[low], grid[low - 1], lines, size, first),
+        bounds.high if high == len(grid) - 1 else _edge(grid[high], grid[high + 1], lines, size, first),
+    )
 
 
 def _below(lines: Lines, level: float) -> Interval:
@@ -203,10 +267,10 @@ def _grid(lines: Lines, bounds: Interval) -> Floats:
     return np.unique(np.concatenate([grid, kinks[(kinks > low) & (kinks < high)]]))
 
 
-def _edge(inside: float, outside: float, lines: Lines, size: float, cap: float) -> float:
+def _edge(inside: float, outside: float, lines: Lines, size: float, first: FirstStage) -> float:
     for _ in range(_BISECTIONS):
         middle = (inside + outside) / 2
-        if accepts(np.array([middle]), lines, size, cap)[0]:
+        if accepts(np.array([middle]), lines, size, first)[0]:
             inside = middle
         else:
             outside = middle

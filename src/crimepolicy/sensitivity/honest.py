@@ -13,6 +13,8 @@ from crimepolicy.errors import DesignError, InferenceError, choose
 from crimepolicy.estimate import Check, Estimate
 from crimepolicy.sensitivity.conditional import (
     EMPTY,
+    NO_FIRST_STAGE,
+    FirstStage,
     Interval,
     Lines,
     accepts,
@@ -20,17 +22,19 @@ from crimepolicy.sensitivity.conditional import (
     dual_lines,
     identified_set,
     least_favourable,
+    least_favourable_as_in_r,
 )
 from crimepolicy.sensitivity.event_path import EventPath, Target, event_path
-from crimepolicy.sensitivity.flci import fixed_length
+from crimepolicy.sensitivity.flci import FixedLength, fixed_length
 from crimepolicy.sensitivity.restrictions import Restriction, relative_magnitudes
 
-__all__ = ["HonestBounds", "Method", "Session", "honest_bounds"]
+__all__ = ["Draws", "Grid", "HonestBounds", "Method", "Session", "honest_bounds"]
 
-Method = Literal["auto", "flci", "conditional", "hybrid"]
+Method = Literal["auto", "flci", "conditional", "hybrid", "hybrid_flci"]
+Draws = int | Literal["R"]
+Grid = tuple[float, float, int] | None
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-_DRAWS = 20_000
 _FIRST_STAGE = 0.1
 _AS_LARGE_AS_BEFORE = relative_magnitudes(1)
 
@@ -84,6 +88,8 @@ def honest_bounds(
     reference: int = -1,
     bins: int = 1,
     window: tuple[int, int] | None = None,
+    grid: Grid = None,
+    draws: Draws = 20_000,
     seed: int = 0,
 ) -> HonestBounds:
     """Bound an effect when parallel trends may fail by as much as a restriction allows.
@@ -102,17 +108,22 @@ def honest_bounds(
         The average over all event times after the reference where not given. In bins, an event time stands for its bin.
     level : float
         Coverage, above one half.
-    method : {"auto", "flci", "conditional", "hybrid"}
-        Fixed length (smoothness only), conditional, or conditional with a least-favourable first stage that spends a tenth
-        of the size. ``"auto"`` is the first for smoothness and the last for everything else.
+    method : {"auto", "flci", "conditional", "hybrid", "hybrid_flci"}
+        Fixed length (smoothness only); conditional; conditional after a first stage that spends a tenth of the size, which is
+        least favourable (``"hybrid"``, C-LF in HonestDiD) or of fixed length (``"hybrid_flci"``, C-F, where smoothness is among
+        the restrictions). ``"auto"`` is the first for smoothness and ``"hybrid"`` for everything else.
     reference : int
         Event time at which the violation is zero by convention; the path is re-expressed as a difference from it.
     bins : int
         Width of the bins of event time that are averaged first.
     window : (int, int), optional
         First and last event time to use.
+    grid : (float, float, int), optional
+        First target, last target and number of targets to test: the ends are then the outermost of these that are kept, as
+        HonestDiD reports them. By default the ends are found by bisection.
+    draws : int or "R"
+        Draws behind the least-favourable critical value; ``"R"`` takes the 1,000 that HonestDiD takes, whatever the seed.
     seed : int
-        Of the 20,000 draws behind the least-favourable critical value.
 
     Returns
     -------
@@ -149,7 +160,8 @@ def honest_bounds(
     True
     """
     restrictions = [restriction] if isinstance(restriction, Restriction) else list(restriction)
-    session = Session.start(event_path(estimate, target, reference, bins, window), level, method, seed)
+    path = event_path(estimate, target, reference, bins, window)
+    session = Session.start(path, level, method, seed, draws=draws, grid=grid)
     value, error = session.path.estimate
     reach = float(stats.norm.ppf((1 + level) / 2)) * error
     return HonestBounds(
@@ -172,26 +184,32 @@ class Session:
     path : EventPath
     level : float
     method : str
-    noise : float array (n_draws, n)
+    noise : float array (n_draws, n) or None
+        None for the draws of R, which are of moments.
+    points : float array (G,) or None
+        Targets to look at.
     rays : dict
     """
 
     path: EventPath
     level: float
     method: Method
-    noise: Floats
+    noise: Floats | None
+    points: Floats | None
     rays: dict[bytes, Floats]
 
     @classmethod
-    def start(cls, path: EventPath, level: float, method: Method, seed: int) -> "Session":
+    def start(
+        cls, path: EventPath, level: float, method: Method, seed: int, *, draws: Draws = 20_000, grid: Grid = None
+    ) -> "Session":
         """Return a session after its options are checked."""
         choose("method", method, Method)
         if not 0.5 < level < 1:
             raise InferenceError(f"level={level!r} should lie between 0.5 and 1, such as 0.95.")
-        values, vectors = np.linalg.eigh(path.covariance)
-        root = vectors * np.sqrt(np.clip(values, 0, None))
-        noise = np.random.default_rng(seed).standard_normal((_DRAWS, len(root))) @ root.T
-        return cls(path, level, method, noise, {})
+        if draws != "R" and draws < 1:
+            raise InferenceError(f"draws={draws!r} should be a positive number of draws, or 'R'.")
+        noise = None if draws == "R" else _noise(path.covariance, draws, seed)
+        return cls(path, level, method, noise, None if grid is None else np.linspace(*grid), {})
 
     def row(self, restriction: Restriction) -> dict[str, Any]:
         """Return the row of the result for one restriction."""
@@ -200,7 +218,7 @@ class Session:
         found = (
             self._fixed(restriction)
             if self.chosen(restriction) == "flci"
-            else reduce(Interval.hull, map(self._inverted, lines), EMPTY)
+            else reduce(Interval.hull, (self._inverted(part, restriction) for part in lines), EMPTY)
         )
         return {
             "restriction": str(restriction),
@@ -219,6 +237,10 @@ class Session:
             raise DesignError(
                 f"Fixed-length intervals are for smoothness alone, not where {restriction}. Use method='hybrid'."
             )
+        if self.method == "hybrid_flci" and restriction.smoothness is None:
+            raise DesignError(
+                f"A first stage of fixed length needs a bound on smoothness, which is not there if {restriction}. Use method='hybrid'."
+            )
         return ("flci" if smooth else "hybrid") if self.method == "auto" else self.method
 
     def lines(self, restriction: Restriction) -> list[Lines]:
@@ -234,19 +256,24 @@ class Session:
         if self.chosen(restriction) == "flci":
             found = self._fixed(restriction)
             return found.low <= value <= found.high
-        return any(self._accepted(value, lines) for lines in self.lines(restriction))
+        return any(self._accepted(value, lines, restriction) for lines in self.lines(restriction))
 
     def _fixed(self, restriction: Restriction) -> Interval:
-        found = fixed_length(self.path.values, self.path.covariance, self.path.weights, restriction.bound, self.level)
+        found = self._fixed_length(restriction.bound, self.level)
         return Interval(found.centre - found.half_length, found.centre + found.half_length)
 
-    def _inverted(self, lines: Lines) -> Interval:
-        return confidence_set(lines, self._size, self._cap(lines))
+    def _fixed_length(self, M: float, level: float) -> FixedLength:
+        return fixed_length(self.path.values, self.path.covariance, self.path.weights, M, level)
 
-    def _accepted(self, value: float, lines: Lines) -> bool:
+    def _inverted(self, lines: Lines, restriction: Restriction) -> Interval:
+        return confidence_set(lines, self._size, self._first_stage(lines, restriction), self.points)
+
+    def _accepted(self, value: float, lines: Lines, restriction: Restriction) -> bool:
         at = np.array([value])
-        # The first stage only ever rejects more, and its critical value is the costly part.
-        return bool(accepts(at, lines, self._size)[0]) and bool(accepts(at, lines, self._size, self._cap(lines))[0])
+        # A least-favourable first stage only ever rejects more, and its critical value is the costly part.
+        if self.method != "hybrid_flci" and not accepts(at, lines, self._size)[0]:
+            return False
+        return bool(accepts(at, lines, self._size, self._first_stage(lines, restriction))[0])
 
     @property
     def _size(self) -> float:
@@ -254,12 +281,24 @@ class Session:
         first = 0.0 if self.method == "conditional" else _FIRST_STAGE * alpha
         return (alpha - first) / (1 - first)
 
-    def _cap(self, lines: Lines) -> float:
-        return (
-            np.inf
-            if self.method == "conditional"
-            else least_favourable(lines, self.noise, _FIRST_STAGE * (1 - self.level))
-        )
+    def _first_stage(self, lines: Lines, restriction: Restriction) -> FirstStage:
+        if self.method == "conditional":
+            return NO_FIRST_STAGE
+        size = _FIRST_STAGE * (1 - self.level)
+        if self.method == "hybrid_flci" and restriction.smoothness is not None:
+            found = self._fixed_length(restriction.smoothness, 1 - size)
+            variance = np.maximum(np.diag(lines.covariance), np.finfo(float).tiny)
+            response = lines.loading @ self.path.covariance @ found.weights / variance
+            return FirstStage(centre=found.centre, half=found.half_length, response=response)
+        if self.noise is None:
+            return FirstStage(cap=least_favourable_as_in_r(lines, self.path.covariance, size))
+        return FirstStage(cap=least_favourable(lines, self.noise, size))
+
+
+def _noise(covariance: Floats, draws: int, seed: int) -> Floats:
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.clip(values, 0, None))
+    return np.asarray(np.random.default_rng(seed).standard_normal((draws, len(root))) @ root.T)
 
 
 def _row_sentence(row: dict[Any, Any]) -> str:

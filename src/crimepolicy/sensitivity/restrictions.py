@@ -71,6 +71,17 @@ class Restriction:
         """Return the polyhedra whose union is this restriction, for so many periods before and after the reference."""
         return _RULES[self.kind](self, n_pre, n_post)
 
+    @property
+    def smoothness(self) -> float | None:
+        """Largest change of slope per period that is allowed throughout; None where nothing bounds it."""
+        bounds = [part.smoothness for part in self.parts]
+        known = [bound for bound in bounds if bound is not None]
+        if self.kind == "all":
+            return min(known, default=None)
+        if self.kind == "any":
+            return max(known) if len(known) == len(bounds) else None
+        return self.bound if self.kind == "smoothness" else None
+
     def __str__(self) -> str:
         return _WORDS[self.kind](self)
 
