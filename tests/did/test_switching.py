@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from crimepolicy.did.switching import switching_effects
 from crimepolicy.errors import DesignError
+from crimepolicy.estimate import Estimate
 from crimepolicy.panel import Panel
 
 # The packages compute plain sums; their numbers hold 15 digits.
@@ -19,7 +21,20 @@ def load(dataset: str, path: Any) -> Panel:
     frame = pd.read_csv(path)
     if dataset == "mpdta":
         return Panel.from_frame(frame, unit="countyreal", time="year", outcome="lemp", first_treated="first.treat")
-    return Panel.from_frame(frame, unit="id", time="time", outcome="Y", treated="D")
+    return Panel.from_frame(frame, unit="id", time="time", outcome="Y", treated="D", covariates=["X1", "X2"])
+
+
+# The package inverts the covariance with a tolerance of its own; its p-values of the same numbers differ in the ninth digit.
+JOINT = 1e-7
+
+
+def wald(found: Estimate, contrasts: np.ndarray[Any, Any]) -> float:
+    """Return the p-value of contrasts of the effects of a path."""
+    after = found.path.loc[0:, "estimate"]
+    terms = [f"event_time[{label}]" for label in after.index]
+    gap = contrasts @ after.to_numpy()
+    spread = contrasts @ found.covariance(terms).to_numpy() @ contrasts.T
+    return float(stats.chi2.sf(gap @ np.linalg.solve(spread, gap), len(gap)))
 
 
 CASES = [
@@ -27,6 +42,9 @@ CASES = [
     ("mpdta", "norm"),
     ("mpdta", "same"),
     ("mpdta", "only_never"),
+    ("mpdta", "less_cons"),
+    ("mpdta", "effects_equal"),
+    ("mpdta", "trends_lin"),
     ("fect_simdata", "base"),
     ("fect_simdata", "sw_in"),
 ]
@@ -45,17 +63,56 @@ def test_equals_did_multiplegt_dyn(dataset: str, spec: str, reference_data: Any,
         same_switchers=asked.get("same_switchers", False),
         control="never" if asked.get("only_never_switchers") else "not_yet",
         direction="on" if asked.get("switchers") == "in" else "both",
+        unit_trends=asked.get("trends_lin", False),
     )
     after = found.path.loc[0:]
     np.testing.assert_allclose(after["estimate"], published["effects"]["estimate"], rtol=REFERENCE)
     np.testing.assert_allclose(after["std_error"], published["effects"]["std_error"], rtol=REFERENCE)
     assert after["n_switchers"].tolist() == published["effects"]["switchers"]
-    assert found.value == pytest.approx(published["average"]["estimate"], rel=REFERENCE)
-    assert found.std_error == pytest.approx(published["average"]["std_error"], rel=REFERENCE)
+    if "average" in published:
+        assert found.value == pytest.approx(published["average"]["estimate"], rel=REFERENCE)
+        assert found.std_error == pytest.approx(published["average"]["std_error"], rel=REFERENCE)
+    size = asked["effects"]
+    assert wald(found, np.eye(size)) == pytest.approx(published["joint"], rel=JOINT)
+    if "equality" in published:
+        assert wald(found, np.eye(size)[1:] - np.eye(size)[:1]) == pytest.approx(published["equality"], rel=JOINT)
     if "placebos" in published:
         before = found.path.loc[:-2].iloc[::-1]
         np.testing.assert_allclose(before["estimate"], published["placebos"]["estimate"], rtol=REFERENCE)
         np.testing.assert_allclose(before["std_error"], published["placebos"]["std_error"], rtol=REFERENCE)
+
+
+def test_equals_did_multiplegt_dyn_with_controls(reference_data: Any, reference: Any) -> None:
+    panel = load("fect_simdata", reference_data("fect_simdata"))
+    published = reference("fect_simdata_switching")["specs"]["ctrl"]
+    plain, found = (
+        switching_effects(panel, effects=3, placebos=1, covariates=names)
+        for names in ((), published["options"]["controls"])
+    )
+    wanted = {
+        "estimate": [
+            published["average"]["estimate"],
+            *published["placebos"]["estimate"],
+            *published["effects"]["estimate"],
+        ],
+        "std_error": [
+            published["average"]["std_error"],
+            *published["placebos"]["std_error"],
+            *published["effects"]["std_error"],
+        ],
+    }
+    np.testing.assert_allclose(found.estimates, wanted["estimate"], rtol=REFERENCE)
+    # The package adds the mean of what covariates explain to the influence of every unit (decision 235).
+    eligible = ~panel.D[:, 0]
+    shifted = (found.psi + (plain.estimates - found.estimates) / eligible.sum())[eligible]
+    np.testing.assert_allclose(np.sqrt((shifted**2).sum()), wanted["std_error"], rtol=REFERENCE)
+    np.testing.assert_allclose(found.std_errors, wanted["std_error"], rtol=6e-3)
+
+
+def test_no_unit_switches_off_first_in_the_reference_data(reference_data: Any, reference: Any) -> None:
+    assert "error" in reference("fect_simdata_switching")["specs"]["sw_out"]
+    with pytest.raises(DesignError, match="No unit changes treatment"):
+        switching_effects(load("fect_simdata", reference_data("fect_simdata")), direction="off")
 
 
 @pytest.mark.parametrize("dataset", ["mpdta", "fect_simdata"])
@@ -96,6 +153,73 @@ def test_did_m_equals_a_loop_over_cells(panel: Panel) -> None:
     found = switching_effects(panel, switchers="all")
     assert found.value == pytest.approx(np.mean(gaps), rel=REFERENCE)
     assert found.path.loc[0, "n_switchers"] == len(gaps)
+
+
+def with_covariate(panel: Panel, slope: float = 0.0) -> Panel:
+    x = np.cumsum(np.random.default_rng(9).normal(size=panel.Y.shape), axis=1)
+    return replace(panel, X={"income": x}, Y=panel.Y + slope * x)
+
+
+def test_slopes_equal_a_regression_with_dummies(panel: Panel) -> None:
+    moved = with_covariate(panel, 0.5)
+    rows = [
+        (i, t, old)
+        for i in range(30)
+        for t in range(1, 12)
+        for old in (bool(panel.D[i, 0]),)
+        if (panel.D[i, : t + 1] == old).all()
+    ]
+    found = switching_effects(moved, effects=1, covariates=["income"])
+    total, count = 0.0, 0
+    change, step = np.diff(moved.Y, axis=1, prepend=np.nan), np.diff(moved.X["income"], axis=1, prepend=np.nan)
+    for old in (False, True):
+        mine = [(i, t) for i, t, o in rows if o == old]
+        X = np.array([[step[i, t], *(t == s for s in range(1, 12))] for i, t in mine], dtype=float)
+        slope = np.linalg.lstsq(X, np.array([change[cell] for cell in mine]), rcond=None)[0][0]
+        for t in range(1, 12):
+            net = change[:, t] - slope * step[:, t]
+            first = [
+                i
+                for i in range(30)
+                if (i, t - 1) in {*mine, *((j, 0) for j in range(30) if panel.D[j, 0] == old)} and panel.D[i, t] != old
+            ]
+            stable = [i for i, s in mine if s == t]
+            if first and stable:
+                total += (-1 if old else 1) * (net[first].sum() - len(first) * net[stable].mean())
+                count += len(first)
+    assert found.path.loc[0, "estimate"] == pytest.approx(total / count, rel=REFERENCE)
+
+
+def test_covariates_take_out_what_they_explain(panel: Panel) -> None:
+    options = {"effects": 2, "placebos": 1, "covariates": ["income"]}
+    plain, moved = (switching_effects(with_covariate(panel, slope), **options) for slope in (0.0, 3.0))
+    np.testing.assert_allclose(moved.path, plain.path, rtol=1e-7, atol=1e-10)
+
+
+def test_unit_trends_do_not_matter_when_they_are_allowed(panel: Panel) -> None:
+    slope = np.random.default_rng(3).normal(size=(30, 1))
+    early = panel.treat(["u12"], at=1)
+    trended = early.with_outcome(panel.Y + slope * np.arange(12))
+    plain, moved = (switching_effects(p, effects=2, placebos=1, unit_trends=True) for p in (early, trended))
+    np.testing.assert_allclose(moved.path, plain.path, rtol=1e-8, atol=1e-10)
+    # A change in the second period has one period before it, and no trend.
+    assert plain.path.loc[0, "n_switchers"] < switching_effects(early).path.loc[0, "n_switchers"]
+
+
+def test_the_influence_with_covariates_is_the_jackknife(panel: Panel) -> None:
+    rng = np.random.default_rng(5)
+    index, x = np.repeat(np.arange(30), 8), rng.normal(size=(240, 12))
+    large = Panel(
+        Y=rng.normal(size=(240, 12)) + panel.D[index] + 2 * x,
+        D=panel.D[index],
+        units=pd.RangeIndex(240),
+        periods=panel.periods,
+        X={"income": x},
+    )
+    found = switching_effects(large, covariates=["income"])
+    left = [switching_effects(large.drop([i]), covariates=["income"], variance="none").value for i in range(240)]
+    jackknife = np.sqrt(((np.array(left) - np.mean(left)) ** 2).sum())
+    assert found.std_error == pytest.approx(jackknife, rel=0.05)
 
 
 @pytest.mark.parametrize("switchers", ["first", "all"])
@@ -147,5 +271,7 @@ def test_errors_say_what_to_do(panel: Panel) -> None:
         switching_effects(panel.untreated())
     with pytest.raises(DesignError, match="goes with switchers='first'"):
         switching_effects(panel, switchers="all", control="never")
+    with pytest.raises(DesignError, match="go with switchers='first'"):
+        switching_effects(panel, switchers="all", unit_trends=True)
     with pytest.raises(DesignError, match="should be 1 or more"):
         switching_effects(panel, effects=0)

@@ -1,13 +1,15 @@
 """Switching effects: units that change treatment beside units of the same past treatment that do not (yet) change."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from crimepolicy.did.change_slopes import ChangeSlopes, change_slopes
+from crimepolicy.did.sample import covariate_values
 from crimepolicy.errors import DesignError, choose, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, panel_facts, path_term
 from crimepolicy.panel import Panel
@@ -38,6 +40,8 @@ def switching_effects(
     control: Control = "not_yet",
     normalized: bool = False,
     same_switchers: bool = False,
+    covariates: Sequence[str] = (),
+    unit_trends: bool = False,
     variance: Variance = "analytic",
 ) -> Estimate:
     """Estimate the effects of changes of treatment, on and off, without any model for units that never change.
@@ -63,6 +67,12 @@ def switching_effects(
         Divide effect l by the periods of changed treatment received up to it.
     same_switchers : bool
         Use only the units for which every effect exists.
+    covariates : sequence of str
+        Changes of the outcome are taken net of what changes of these predict among units whose treatment has not changed yet
+        (``switchers="first"`` only).
+    unit_trends : bool
+        Let each unit have its own linear trend: effects are sums of effects on first differences, among the units for which all of
+        them exist (``switchers="first"`` only). Two periods before the change are then needed.
     variance : {"analytic", "none"}
         ``"none"`` skips influence functions, for fast refits.
 
@@ -94,18 +104,17 @@ def switching_effects(
     >>> switching_effects(panel, effects=2).path["estimate"].tolist()
     [2.0, 3.0]
     """
-    options = {name: value for name, value in locals().items() if name != "panel"}
+    options = {name: value for name, value in locals().items() if name != "panel"} | {"covariates": tuple(covariates)}
     _validate(options)
-    changes = _changes(panel.D, switchers)
-    terms = [
-        _term(panel, changes, length, options) for length in [*range(1, effects + 1), *range(-1, -placebos - 1, -1)]
-    ]
+    data = _data(panel, options)
+    lengths = [*range(1, effects + 1), *range(-1, -placebos - 1, -1)]
+    terms = [_trended(data, length, options) if unit_trends else _term(data, length, options) for length in lengths]
     if not terms[0].n_switchers:
         raise DesignError(
             "No unit changes treatment beside a unit of the same treatment that does not change. Check panel.D, or use direction='both' "
             "and control='not_yet'."
         )
-    return _pack(panel, changes, terms, options).replace(fit=partial(switching_effects, **options))
+    return _pack(panel, data.changes, terms, options).replace(fit=partial(switching_effects, **options))
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +127,15 @@ class _Changes:
     lasted: Ints
     lasts: Ints
     D: Bools
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """Outcome (N, T), in first differences where units have trends; changes of treatment; slopes of covariates."""
+
+    outcome: Floats
+    changes: _Changes
+    slopes: ChangeSlopes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +166,25 @@ def _validate(options: Mapping[str, Any]) -> None:
         raise DesignError(
             "control='never' goes with switchers='first': with every change in use, controls are those stable at the time."
         )
+    if (options["covariates"] or options["unit_trends"]) and options["switchers"] == "all":
+        raise DesignError(
+            "covariates and unit_trends go with switchers='first'. For every change in use, see imputation."
+        )
+
+
+def _data(panel: Panel, options: Mapping[str, Any]) -> _Data:
+    changes, outcome = _changes(panel.D, options["switchers"]), panel.Y
+    values = covariate_values(panel, options["covariates"])
+    if options["unit_trends"]:
+        outcome, values = (np.diff(array, axis=-1, prepend=np.nan) for array in (outcome, values))
+    if not len(values):
+        return _Data(outcome, changes, None)
+    # What a change is net of must be known in both of its periods.
+    unknown = np.isnan(values).any(axis=0)
+    if options["unit_trends"]:
+        unknown[:, 0] = True
+    outcome = np.where(unknown, np.nan, outcome)
+    return _Data(outcome, changes, change_slopes(outcome, np.where(unknown, 0.0, values), panel.D))
 
 
 def _changes(D: Bools, switchers: Switchers) -> _Changes:
@@ -166,31 +203,60 @@ def _changes(D: Bools, switchers: Switchers) -> _Changes:
 # -------------------------------------------------------------------- one difference
 
 
-def _term(panel: Panel, changes: _Changes, length: int, options: Mapping[str, Any]) -> _Term:
+def _term(data: _Data, length: int, options: Mapping[str, Any]) -> _Term:
     """Return effect `length` (1 is the period of the change) or, where negative, placebo -`length`."""
     total, count, dose, cumulated = 0.0, 0, 0.0, 0.0
-    influence = np.zeros(panel.n_units)
-    for period, old, unit in _cohorts(changes, options["direction"]):
-        reach = period - 1 + length
-        ahead = period if options["switchers"] == "all" and length < 0 else period - 1 + abs(length)
-        furthest = max(ahead, period - 1 + options["effects"]) if options["same_switchers"] else ahead
-        if reach < 0 or furthest >= panel.n_periods:
-            continue
-        if furthest > ahead and not len(_compared(panel, changes, period, old, unit, furthest, furthest, options)[1]):
-            continue
-        moved, stable = _compared(panel, changes, period, old, unit, reach, ahead, options)
-        if not len(moved) or not len(stable):
-            continue
-        sign = -1.0 if old else 1.0
-        change = panel.Y[:, reach] - panel.Y[:, period - 1]
-        total += sign * float(change[moved].sum() - len(moved) * change[stable].mean())
+    influence = np.zeros(len(data.outcome))
+    for period, old, moved, stable in _comparisons(data, length, options):
+        sign, reach, before = -1.0 if old else 1.0, period - 1 + length, period - 1
+        change = data.outcome[:, reach] - data.outcome[:, before]
+        if data.slopes is not None:
+            change = change - data.slopes.fitted(old, before, reach)
+        total += sign * _gap(change, moved, stable)
         count += len(moved)
-        received = panel.D[moved, period : period + abs(length)] != old
+        received = data.changes.D[moved, period : period + abs(length)] != old
         dose, cumulated = dose + float(received[:, -1].sum()), cumulated + float(received.sum())
         if options["variance"] == "analytic":
             influence[moved] += sign * _switcher_residual(change, moved, stable)
             influence[stable] -= sign * len(moved) / len(stable) * _scaled_residual(change[stable])
+            if data.slopes is not None:
+                pull = np.array([_gap(move, moved, stable) for move in data.slopes.moves(before, reach)])
+                influence -= sign * data.slopes.influence[int(old)] @ pull
     return _Term(length, total, influence, count, dose, cumulated)
+
+
+def _gap(change: Floats, moved: Ints, stable: Ints) -> float:
+    return float(change[moved].sum() - len(moved) * change[stable].mean())
+
+
+def _trended(data: _Data, length: int, options: Mapping[str, Any]) -> _Term:
+    """Return the sum of the effects on first differences up to `length`, for the units that have them all."""
+    size = abs(length)
+    same = {**options, "same_switchers": True, "effects": size, "placebos": size if length < 0 else 0}
+    parts = [_term(data, step if length > 0 else -step, same) for step in range(1, size + 1)]
+    total, influence = sum(part.total for part in parts), np.sum([part.influence for part in parts], axis=0)
+    return replace(parts[-1], total=total, influence=influence)
+
+
+def _comparisons(data: _Data, length: int, options: Mapping[str, Any]) -> Iterator[tuple[int, bool, Ints, Ints]]:
+    """Yield date, old treatment, switchers and controls of each cohort that one difference can use."""
+    n_periods = data.outcome.shape[1]
+    for period, old, changed in _cohorts(data.changes, options["direction"]):
+        unit, reach = changed, period - 1 + length
+        ahead = period if options["switchers"] == "all" and length < 0 else period - 1 + abs(length)
+        furthest = max(ahead, period - 1 + options["effects"]) if options["same_switchers"] else ahead
+        if reach < 0 or furthest >= n_periods:
+            continue
+        if options["same_switchers"]:
+            # Placebos restrict the units only where they are part of a sum of their own (unit trends).
+            first = period - 1 - (options["placebos"] if options["unit_trends"] else 0)
+            seen = ~np.isnan(data.outcome[changed, max(first, 0) : furthest + 1]).any(axis=1)
+            unit = changed[seen & (first >= 0)]
+            if not len(unit) or not len(_compared(data, period, old, unit, furthest, furthest, options)[1]):
+                continue
+        moved, stable = _compared(data, period, old, unit, reach, ahead, options)
+        if len(moved) and len(stable):
+            yield period, old, moved, stable
 
 
 def _cohorts(changes: _Changes, direction: Direction) -> Iterator[tuple[int, bool, Ints]]:
@@ -205,8 +271,7 @@ def _cohorts(changes: _Changes, direction: Direction) -> Iterator[tuple[int, boo
 
 
 def _compared(
-    panel: Panel,
-    changes: _Changes,
+    data: _Data,
     period: int,
     old: bool,
     unit: Ints,
@@ -215,10 +280,10 @@ def _compared(
     options: Mapping[str, Any],
 ) -> tuple[Ints, Ints]:
     """Return the switchers and the controls of one cohort that can be compared over one difference."""
-    before = period - 1
-    seen = panel.observed[:, before] & panel.observed[:, reach]
+    before, changes = period - 1, data.changes
+    seen = ~np.isnan(data.outcome[:, before]) & ~np.isnan(data.outcome[:, reach])
     same = changes.D[:, before] == old
-    until = panel.n_periods - 1 if options["control"] == "never" else ahead
+    until = data.outcome.shape[1] - 1 if options["control"] == "never" else ahead
     stable = same & (changes.lasts[:, before] > until - before)
     if options["switchers"] == "first":
         stable &= changes.lasted[:, before] == period
