@@ -16,7 +16,14 @@ def normal():
         z = (x - MEAN) / SD
         return -0.5 * float(z @ z), -z / SD
 
-    return Density(2, evaluate, np.zeros(2))
+    def model():
+        import pymc as pm
+
+        with pm.Model() as found:
+            pm.Normal("x", MEAN, SD, shape=2)
+        return found
+
+    return Density(2, evaluate, np.zeros(2), model)
 
 
 @pytest.mark.parametrize("sampler", ["nutpie", pytest.param("pymc", marks=pytest.mark.slow)])
@@ -39,5 +46,7 @@ def test_same_seed_same_bits():
 def test_unknown_sampler_and_no_draws_are_refused():
     with pytest.raises(DesignError, match="sampler='gibbs'"):
         sample(normal(), sampler="gibbs")
+    with pytest.raises(DesignError, match="no PyMC model"):
+        sample(Density(1, lambda x: (-0.5 * float(x @ x), -x), np.zeros(1)), sampler="pymc")
     with pytest.raises(DesignError, match="tune=0"):
         sample(normal(), tune=0)

@@ -6,6 +6,7 @@ import pytest
 from scipy import optimize, stats
 
 from crimepolicy.bayes.donor_density import DonorDensity
+from crimepolicy.bayes.donor_weights import Horseshoe, Simplex
 from crimepolicy.bayes.synthetic_control import bayesian_synthetic_control
 from crimepolicy.errors import DesignError
 from crimepolicy.panel import Panel
@@ -34,28 +35,41 @@ def donors(n_periods=30, seed=0, *, counts=False, effect=0.0, factor=1.0):
     return Panel.from_frame(frame, unit="u", time="t", outcome="y", treated="d", **extra)
 
 
-@pytest.mark.parametrize("outcome", ["poisson", "gaussian"])
-def test_gradient_and_density(outcome):
+@pytest.mark.parametrize("prior", [Simplex(3, 0.5), Horseshoe(3, 0.2, 1.0)], ids=["simplex", "horseshoe"])
+@pytest.mark.parametrize("link", ["rate", "log", "identity"])
+def test_gradient_and_density(link, prior):
     rng = np.random.default_rng(0)
     x, y = rng.uniform(1, 3, (7, 3)), rng.poisson(5, 7).astype(float)
-    density = DonorDensity(y, np.full(7, 2.0), x, outcome, 0.5, 0.7, 0.2, 0.3)
+    density = DonorDensity(y, np.full(7, 2.0), x, link, prior, 0.3, 0.7, 0.2, 0.3)
     p = density.start() + 0.2 * rng.standard_normal(density.size)
+    if link == "rate":
+        # Free weights can make a rate negative, where no density exists.
+        p[:3] = np.abs(p[:3]) + 0.1
     numeric = optimize.approx_fprime(p, lambda v: density.evaluate(v)[0], 1e-7)
-    np.testing.assert_allclose(density.evaluate(p)[1], numeric, atol=1e-3)
+    np.testing.assert_allclose(density.evaluate(p)[1], numeric, atol=1e-3, rtol=1e-4)
 
     def exact(v):
         found = density.draws(v)
-        mean = x @ found.weights
-        parts = [stats.norm.logpdf(v[3]), stats.norm.logpdf(v[6:]).sum(), stats.loggamma.logpdf(v[:3], 0.5).sum()]
+        q, k = v[: prior.size], prior.size
+        parts = [stats.norm.logpdf(v[k]), stats.norm.logpdf(v[k + 3 :]).sum()]
         parts += [
-            stats.halfnorm.logpdf(found.step, scale=0.2) + v[4],
-            stats.halfnorm.logpdf(found.noise, scale=0.3) + v[5],
+            stats.halfnorm.logpdf(found.step, scale=0.2) + v[k + 1],
+            stats.halfnorm.logpdf(found.noise, scale=0.3) + v[k + 2],
         ]
-        if outcome == "poisson":
-            return sum(parts) + stats.poisson.logpmf(y, 2.0 * mean * np.exp(found.level)).sum()
-        return sum(parts) + stats.norm.logpdf(y, mean + found.level, found.noise).sum()
+        if isinstance(prior, Simplex):
+            parts.append(stats.loggamma.logpdf(q, 0.5).sum())
+        else:
+            own, common, slab = np.exp(q[3:6]), np.exp(q[6]), np.exp(q[7])
+            parts += [stats.norm.logpdf(q[:3]).sum(), (stats.halfcauchy.logpdf(own) + q[3:6]).sum()]
+            parts += [stats.halfcauchy.logpdf(common, scale=0.2) + q[6], stats.invgamma.logpdf(slab, 2, scale=2) + q[7]]
+            sd = common * own * np.sqrt(slab / (slab + (common * own) ** 2))
+            np.testing.assert_allclose(found.weights, q[:3] * sd)
+        mean = density.expected(x, density.exposure, found.weights, found.level)
+        if link == "identity":
+            return sum(parts) + stats.norm.logpdf(y, mean, found.noise).sum()
+        return sum(parts) + stats.poisson.logpmf(y, mean).sum()
 
-    q = p + 0.1 * rng.standard_normal(density.size)
+    q = p + 0.1 * rng.random(density.size)
     assert density.evaluate(p)[0] - density.evaluate(q)[0] == pytest.approx(exact(p) - exact(q), abs=1e-8)
 
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from crimepolicy.bayes.count_model import count_model
 from crimepolicy.bayes.laplace import find_center
 from crimepolicy.bayes.layout import Design, Scales, scale_table
 from crimepolicy.bayes.likelihood import count_likelihood
@@ -57,7 +59,7 @@ def count_fit(
     likelihood = count_likelihood(design.counts, design.used)
     turned = round_density(design, scales, likelihood, find_center(design, scales, likelihood))
     size = design.size + len(scales.names)
-    density = Density(size, turned.evaluate, turned.start())
+    density = Density(size, turned.evaluate, turned.start(), partial(count_model, turned))
     posterior = sample(density, draws=draws, tune=tune, chains=chains, seed=seed, sampler=sampler)
     theta, h = turned.coordinates(posterior.draws)
     return CountFit(theta, h, scales, posterior)

@@ -1,15 +1,16 @@
-"""The posterior density of a synthetic control: donors on a simplex, a residual level that walks, counts or normal outcomes."""
+"""The posterior density of a synthetic control: weighted donors, a residual level that walks, counts or normal outcomes."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy import special
 
-__all__ = ["DonorDensity", "DonorDraws"]
+from crimepolicy.bayes.donor_weights import Horseshoe, Simplex
+
+__all__ = ["DonorDensity", "DonorDraws", "Link"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-Outcome = Literal["poisson", "gaussian"]
+Link = Literal["rate", "log", "identity"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class DonorDraws:
     level : float array (..., P)
         Residual level in the periods before treatment, its walk included.
     step, noise : float array (...)
-        Standard deviations of the walk's steps and (gaussian) of the outcome.
+        Standard deviations of the walk's steps and (identity) of the outcome.
     """
 
     weights: Floats
@@ -35,17 +36,20 @@ class DonorDraws:
 class DonorDensity:
     """Outcome y (P,) of the treated unit before treatment given donors x (P, J).
 
-    The mean is the weighted donor mean, moved by a level that walks: multiplied by its exponential for counts (times `exposure`), added
-    to for normal outcomes. Parameters: J logits whose softmax has a symmetric Dirichlet prior (identified by a gamma variable each),
-    the first level, log step, log noise, and P - 1 standard normal steps.
+    The mean is that of the donors, moved by a level that walks. Parameters: those of the weights, the first level, log step, log noise,
+    and P - 1 standard normal steps.
 
     Attributes
     ----------
     y, exposure : float array (P,)
     x : float array (P, J)
-    outcome : {"poisson", "gaussian"}
-    concentration : float
-        Of the Dirichlet prior; 1 is uniform on the simplex.
+    link : {"rate", "log", "identity"}
+        Poisson with mean ``exposure * (x @ weights) * exp(level)``; Poisson with ``exposure * exp(x @ weights + level)``; normal with
+        ``x @ weights + level``.
+    prior : Simplex or Horseshoe
+        Of the weights.
+    base : float
+        Around which the first level is normal.
     level_scale, step_scale, noise_scale : float
         Scales of the normal prior of the first level and of the half-normal priors of step and noise, in the units of the level.
     """
@@ -53,8 +57,9 @@ class DonorDensity:
     y: Floats
     exposure: Floats
     x: Floats
-    outcome: Outcome
-    concentration: float
+    link: Link
+    prior: Simplex | Horseshoe
+    base: float
     level_scale: float
     step_scale: float
     noise_scale: float
@@ -62,64 +67,75 @@ class DonorDensity:
     @property
     def size(self) -> int:
         """Number of parameters."""
-        return int(self.x.shape[1]) + 3 + len(self.y) - 1
+        return self.prior.size + 3 + len(self.y) - 1
 
     def start(self) -> Floats:
         """Return a point in the middle: equal weights, no walk to speak of."""
-        point = np.zeros(self.size)
-        j = self.x.shape[1]
-        point[:j] = np.log(self.concentration)
-        point[j + 1], point[j + 2] = np.log(self.step_scale / 2), np.log(self.noise_scale / 2)
-        return point
+        scales = [0.0, np.log(self.step_scale / 2), np.log(self.noise_scale / 2)]
+        return np.concatenate([self.prior.start(), scales, np.zeros(len(self.y) - 1)])
 
     def evaluate(self, p: Floats) -> tuple[float, Floats]:
         """Return the log density, up to a constant, and its gradient (size,)."""
-        j = self.x.shape[1]
-        weights = special.softmax(p[:j])
-        first, log_step, log_noise = p[j : j + 3]
-        steps, step = p[j + 3 :], np.exp(log_step)
+        q, (first, log_step, log_noise), steps = np.split(p, [self.prior.size, self.prior.size + 3])
+        point, step = self.prior.evaluate(q), np.exp(log_step)
         walk = np.concatenate([[0.0], np.cumsum(steps)])
-        mean = self.x @ weights
-        value, by_mean, by_level, by_noise = self._outcome(
-            mean, first * self.level_scale + step * walk, np.exp(log_noise)
-        )
-        by_weight = self.x.T @ by_mean
-        backwards = np.cumsum(by_level[::-1])[::-1]
-        priors = self._priors(p[:j], np.array([first]), steps, log_step, log_noise)
-        gradient = np.concatenate(
-            [
-                weights * (by_weight - weights @ by_weight) + self.concentration - np.exp(p[:j]),
-                [self.level_scale * by_level.sum() - first],
-                [step * float(by_level @ walk) + 1 - (step / self.step_scale) ** 2],
-                [by_noise + 1 - np.exp(2 * log_noise) / self.noise_scale**2],
-                step * backwards[1:] - steps,
-            ]
-        )
-        return value + priors, gradient
+        level = self.base + first * self.level_scale + step * walk
+        value, by_donors, by_level, by_noise = self._outcome(self.x @ point.weights, level, np.exp(log_noise))
+        step_size, noise_size = (step / self.step_scale) ** 2, np.exp(2 * log_noise) / self.noise_scale**2
+        priors = -0.5 * float(first**2 + steps @ steps + step_size + noise_size) + log_step + log_noise
+        gradient = [
+            self.prior.pull_back(q, self.x.T @ by_donors) + point.slope,
+            [self.level_scale * by_level.sum() - first],
+            [step * float(by_level @ walk) + 1 - step_size],
+            [by_noise + 1 - noise_size],
+            step * np.cumsum(by_level[::-1])[::-1][1:] - steps,
+        ]
+        return float(value + point.log_prior + priors), np.concatenate(gradient)
 
     def draws(self, p: Floats) -> DonorDraws:
         """Return parameters p (..., size) on their own scale."""
-        j = self.x.shape[1]
-        step = np.exp(p[..., j + 1])
-        walk = np.cumsum(p[..., j + 3 :], axis=-1)
-        walk = np.concatenate([np.zeros((*p.shape[:-1], 1)), walk], axis=-1)
-        level = p[..., j, None] * self.level_scale + step[..., None] * walk
-        return DonorDraws(special.softmax(p[..., :j], axis=-1), level, step, np.exp(p[..., j + 2]))
+        q, scales, steps = np.split(p, [self.prior.size, self.prior.size + 3], axis=-1)
+        walk = np.concatenate([np.zeros((*p.shape[:-1], 1)), np.cumsum(steps, axis=-1)], axis=-1)
+        step = np.exp(scales[..., 1])
+        level = self.base + scales[..., :1] * self.level_scale + step[..., None] * walk
+        return DonorDraws(self.prior.weights(q), level, step, np.exp(scales[..., 2]))
 
-    def _priors(self, logits: Floats, first: Floats, steps: Floats, log_step: float, log_noise: float) -> float:
-        gammas = self.concentration * logits.sum() - np.exp(logits).sum()
-        normals = -0.5 * float(first @ first + steps @ steps)
-        scales = -0.5 * (np.exp(2 * log_step) / self.step_scale**2 + np.exp(2 * log_noise) / self.noise_scale**2)
-        return float(gammas + normals + scales + log_step + log_noise)
+    def expected(self, x: Floats, exposure: Floats, weights: Floats, level: Floats) -> Floats:
+        """Return the mean outcome (..., T) at donors x (T, J), exposure (T,), weights (..., J) and level (..., T)."""
+        donors = weights @ x.T
+        if self.link == "identity":
+            return np.asarray(donors + level)
+        return np.asarray(exposure * (donors * np.exp(level) if self.link == "rate" else np.exp(donors + level)))
 
-    def _outcome(self, mean: Floats, level: Floats, noise: float) -> tuple[float, Floats, Floats, float]:
-        """Return the log likelihood and its slopes by donor mean (P,), by level (P,) and by log noise."""
-        if self.outcome == "gaussian":
-            residual = (self.y - mean - level) / noise
-            slope = residual / noise
-            value = -0.5 * float(residual @ residual) - len(self.y) * np.log(noise)
-            return float(value), slope, slope, float(residual @ residual) - len(self.y)
+    def model(self) -> Any:
+        """Return the same density as a PyMC model."""
+        import pymc as pm
+        import pytensor.tensor as pt
+
+        with pm.Model() as model:
+            donors = pt.dot(self.x, self.prior.variables())
+            first = pm.Normal("first", 0, 1)
+            step = pm.HalfNormal("step", self.step_scale)
+            noise = pm.HalfNormal("noise", self.noise_scale)
+            steps = pm.Normal("steps", 0, 1, shape=len(self.y) - 1)
+            walk = pt.concatenate([[0.0], pt.cumsum(steps)])
+            level = self.base + first * self.level_scale + step * walk
+            if self.link == "identity":
+                pm.Normal("y", donors + level, noise, observed=self.y)
+            else:
+                rate = donors * pt.exp(level) if self.link == "rate" else pt.exp(donors + level)
+                pm.Poisson("y", self.exposure * rate, observed=self.y)
+        return model
+
+    def _outcome(self, donors: Floats, level: Floats, noise: float) -> tuple[float, Floats, Floats, float]:
+        """Return the log likelihood and its slopes by donors (P,), by level (P,) and by log noise."""
+        if self.link == "identity":
+            residual = (self.y - donors - level) / noise
+            squares = float(residual @ residual)
+            value = -0.5 * squares - len(self.y) * np.log(noise)
+            return float(value), residual / noise, residual / noise, squares - len(self.y)
         with np.errstate(over="ignore", invalid="ignore"):
-            expected = self.exposure * mean * np.exp(level)
-            value = self.y @ (np.log(mean) + level) - expected.sum()
-            return float(value), self.y / mean - expected / mean, self.y - expected, 0.0
+            log_mean = level + (np.log(donors) if self.link == "rate" else donors)
+            residual = self.y - self.exposure * np.exp(log_mean)
+            value = self.y @ log_mean + (residual - self.y).sum()
+            return float(value), residual / donors if self.link == "rate" else residual, residual, 0.0

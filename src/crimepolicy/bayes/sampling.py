@@ -16,7 +16,7 @@ from crimepolicy.errors import DesignError, choose
 __all__ = ["Density", "Posterior", "Sampler", "sample"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-Sampler = Literal["nutpie", "pymc"]
+Sampler = Literal["nutpie", "pymc", "numpyro", "blackjax"]
 
 _STATISTICS = {
     "diverging": ("diverging",),
@@ -40,11 +40,14 @@ class Density:
         Array (size,) -> (log density up to a constant, gradient (size,)).
     start : float array (size,)
         Near the middle; chains start around it.
+    model : callable or None
+        Makes the same density as a PyMC model, whose free variables, untransformed and in order, are the coordinates.
     """
 
     size: int
     evaluate: Callable[[Floats], tuple[float, Floats]]
     start: Floats
+    model: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +59,15 @@ class Posterior:
     draws : float array (n_chains, n_draws, size)
     statistics : mapping of str to array (n_chains, n_draws)
         ``diverging``, ``energy``, ``maxdepth_reached``, as far as the sampler gives them.
-    tree : DataTree
-        Everything, for ArviZ.
+    sample_stats : xarray.Dataset
+        All that the sampler says of itself.
     seconds : float
         Wall time of sampling.
     """
 
     draws: Floats
     statistics: Mapping[str, np.ndarray[Any, Any]]
-    tree: Any
+    sample_stats: Any
     seconds: float
 
 
@@ -79,8 +82,8 @@ def sample(
     draws, tune, chains : int
         Kept draws and adaptation steps per chain; number of chains, each on its own core.
     seed : int
-    sampler : {"nutpie", "pymc"}
-        ``"pymc"`` is PyMC's own NUTS, slower, for comparison.
+    sampler : {"nutpie", "pymc", "numpyro", "blackjax"}
+        nutpie samples the density by hand; the others, which PyMC runs and which compile for every panel anew, sample its PyMC model.
 
     Returns
     -------
@@ -102,19 +105,19 @@ def sample(
     for name, value in size.items():
         if value != int(value) or value < _LEAST[name]:
             raise DesignError(f"{name}={value!r} should be a whole number, {_LEAST[name]} or more.")
-    run = {"nutpie": _with_nutpie, "pymc": _with_pymc}[sampler]
     started = time.perf_counter()
     with _quiet():
-        tree = run(density, size, seed)
-    seconds = time.perf_counter() - started
-    return Posterior(np.asarray(tree.posterior["x"].values), _statistics(tree), tree, seconds)
+        found, sample_stats = (
+            _with_nutpie(density, size, seed) if sampler == "nutpie" else _with_pymc(density, size, seed, sampler)
+        )
+    return Posterior(found, _statistics(sample_stats), sample_stats, time.perf_counter() - started)
 
 
 def _starts(density: Density) -> Callable[[int], Floats]:
     return lambda seed: density.start + np.random.default_rng(seed).uniform(-_START_SPREAD, _START_SPREAD, density.size)
 
 
-def _with_nutpie(density: Density, size: dict[str, int], seed: int) -> Any:
+def _with_nutpie(density: Density, size: dict[str, int], seed: int) -> tuple[Floats, Any]:
     import nutpie
     from nutpie.compiled_pyfunc import from_pyfunc
 
@@ -127,7 +130,7 @@ def _with_nutpie(density: Density, size: dict[str, int], seed: int) -> Any:
         ["x"],
         make_initial_point_fn=_starts(density),
     )
-    return nutpie.sample(
+    tree = nutpie.sample(
         compiled,
         **size,
         cores=size["chains"],
@@ -136,58 +139,50 @@ def _with_nutpie(density: Density, size: dict[str, int], seed: int) -> Any:
         target_accept=_ACCEPTANCE,
         progress_bar=sys.stderr.isatty(),
     )
+    return np.asarray(tree.posterior["x"].values), tree["sample_stats"].to_dataset()
 
 
-def _with_pymc(density: Density, size: dict[str, int], seed: int) -> Any:
+def _with_pymc(density: Density, size: dict[str, int], seed: int, sampler: Sampler) -> tuple[Floats, Any]:
     import pymc as pm
 
-    with pm.Model() as model:
-        x = pm.Flat("x", shape=density.size)
-        pm.Potential("density", _as_operation(density)(x))
-    start = _starts(density)
-    seeds = np.random.SeedSequence(seed).spawn(size["chains"])
-    return pm.sample(
-        **size,
-        model=model,
-        random_seed=seed,
-        cores=1,
-        nuts_sampler="pymc",
-        target_accept=_ACCEPTANCE,
-        initvals=[{"x": start(int(child.generate_state(1)[0]))} for child in seeds],
-        init="adapt_diag",
-        progressbar=sys.stderr.isatty(),
-        compute_convergence_checks=False,
-    )
+    if density.model is None:
+        raise DesignError(
+            f"This density has no PyMC model, so sampler={sampler!r} cannot sample it. Use sampler='nutpie'."
+        )
+    model = density.model()
+    try:
+        tree = pm.sample(
+            **size,
+            model=model,
+            random_seed=seed,
+            cores=1,
+            nuts_sampler=sampler,
+            target_accept=_ACCEPTANCE,
+            progressbar=sys.stderr.isatty(),
+            compute_convergence_checks=False,
+        )
+    except ImportError as error:
+        raise DesignError(
+            f"sampler={sampler!r} needs a package that is not installed: {error}. Install it, or use sampler='nutpie'."
+        ) from error
+    return _coordinates(model, tree.posterior), tree["sample_stats"].to_dataset()
 
 
-def _as_operation(density: Density) -> Any:
-    """Return the density as an operation that PyTensor can differentiate."""
+def _coordinates(model: Any, posterior: Any) -> Floats:
+    """Return the draws (n_chains, n_draws, size) of the free variables, untransformed and side by side."""
     import pytensor.tensor as pt
-    from pytensor.graph.basic import Apply
-    from pytensor.graph.op import Op
 
-    class Value(Op):
-        def make_node(self, *x: Any) -> Any:
-            return Apply(self, list(x), [pt.dscalar()])
-
-        def perform(self, node: Any, inputs: Any, outputs: Any) -> None:
-            outputs[0][0] = np.asarray(density.evaluate(inputs[0])[0])
-
-        def pullback(self, inputs: Any, outputs: Any, cotangents: Any) -> list[Any]:
-            return [cotangents[0] * Gradient()(inputs[0])]
-
-    class Gradient(Op):
-        def make_node(self, *x: Any) -> Any:
-            return Apply(self, list(x), [pt.dvector()])
-
-        def perform(self, node: Any, inputs: Any, outputs: Any) -> None:
-            outputs[0][0] = density.evaluate(inputs[0])[1]
-
-    return Value()
+    columns = []
+    for variable in model.free_RVs:
+        values, transform = posterior[variable.name].values, model.rvs_to_transforms[variable]
+        if transform is not None:
+            values = transform.forward(pt.as_tensor(values), *variable.owner.inputs).eval()
+        columns.append(np.asarray(values, dtype=np.float64).reshape(*values.shape[:2], -1))
+    return np.concatenate(columns, axis=-1)
 
 
-def _statistics(tree: Any) -> dict[str, np.ndarray[Any, Any]]:
-    known = tree.sample_stats.data_vars
+def _statistics(sample_stats: Any) -> dict[str, np.ndarray[Any, Any]]:
+    known = sample_stats.data_vars
     found = {key: next((known[n] for n in names if n in known), None) for key, names in _STATISTICS.items()}
     return {key: np.asarray(values.values) for key, values in found.items() if values is not None}
 

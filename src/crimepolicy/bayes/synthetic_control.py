@@ -8,7 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from crimepolicy.bayes.donor_density import DonorDensity, DonorDraws
+from crimepolicy.bayes.donor_density import DonorDensity, DonorDraws, Link
+from crimepolicy.bayes.donor_weights import Horseshoe, Simplex
 from crimepolicy.bayes.sampling import Density, Posterior, Sampler, sample
 from crimepolicy.diagnostics.convergence import convergence_checks
 from crimepolicy.errors import DesignError, choose, offenders
@@ -19,6 +20,7 @@ __all__ = ["bayesian_synthetic_control"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Family = Literal["poisson", "gaussian"]
+Weights = Literal["simplex", "horseshoe"]
 
 _CITATION = (
     "Abadie, Diamond and Hainmueller (2010), JASA 105(490); Brodersen et al. (2015), Annals of Applied Statistics 9(1)"
@@ -28,6 +30,9 @@ _FEWEST = 4
 # A donor without any event in a period still has some rate; a tenth of an event keeps its log finite.
 _TRACE = 0.1
 _HALF = 0.5
+_FEW_DONORS = 3.0
+# A walk far ahead can leave the range of a random number generator; the exact number no longer matters there.
+_LARGEST_MEAN = 1e12
 _LEAST = 1e-3
 
 
@@ -35,7 +40,9 @@ def bayesian_synthetic_control(
     panel: Panel,
     *,
     family: Family | None = None,
+    weights: Weights = "simplex",
     concentration: float | None = None,
+    expected_donors: float | None = None,
     level_scale: float | None = None,
     step_scale: float | None = None,
     noise_scale: float | None = None,
@@ -56,14 +63,19 @@ def bayesian_synthetic_control(
         One treated unit whose treatment stays; every cell observed.
     family : {"poisson", "gaussian"}, optional
         Default: counts where the panel has a population.
+    weights : {"simplex", "horseshoe"}
+        Shares of a Dirichlet prior; or weights of any sign for the donors' movements around their own means before treatment (on the log
+        scale for counts), shrunk by a regularised horseshoe. The second can reach a treated unit outside the range of its donors.
     concentration : float, optional
         Of the Dirichlet prior of the J weights. Default 1 / sqrt(J), which leans towards few donors as the classical weights do.
+    expected_donors : float, optional
+        Number of donors that the horseshoe expects to matter, below J. Default: a third of J, but three at most.
     level_scale, step_scale, noise_scale : float, optional
         Scales of the priors of the residual level (normal), its step per period and the noise (half-normal); on the log scale for counts.
         Defaults are taken from the data: the spread before treatment of the outcome around the donors' mean, and of its changes.
     draws, tune, chains : int
     seed : int
-    sampler : {"nutpie", "pymc"}
+    sampler : {"nutpie", "pymc", "numpyro", "blackjax"}
 
     Returns
     -------
@@ -85,6 +97,7 @@ def bayesian_synthetic_control(
     Abadie, Diamond and Hainmueller (2010), "Synthetic control methods for comparative case studies", JASA 105(490).
     Brodersen, Gallusser, Koehler, Remy and Scott (2015), "Inferring causal impact using Bayesian structural time-series models",
     Annals of Applied Statistics 9(1).
+    Piironen and Vehtari (2017), "Sparsity information and regularization in the horseshoe", Electronic Journal of Statistics 11(2).
 
     Examples
     --------
@@ -101,10 +114,10 @@ def bayesian_synthetic_control(
     options = {name: value for name, value in locals().items() if name != "panel"}
     options["family"] = family or ("gaussian" if panel.population is None else "poisson")
     _validate(panel, options)
-    case = _case(panel, options["family"])
+    case = _case(panel, options["family"], weights)
     density = _density(case, options)
     posterior = sample(
-        Density(density.size, density.evaluate, density.start()),
+        Density(density.size, density.evaluate, density.start(), density.model),
         **{key: options[key] for key in ("draws", "tune", "chains", "seed", "sampler")},
     )
     estimate = _summary(panel, case, density, posterior, seed)
@@ -113,11 +126,13 @@ def bayesian_synthetic_control(
 
 @dataclass(frozen=True, slots=True)
 class _Case:
-    """One treated unit: outcome and exposure (T,), donor outcomes or rates (T, J), first treated position."""
+    """One treated unit: outcome and exposure (T,), what stands for the donors (T, J), a base level, first treated position."""
 
     y: Floats
     exposure: Floats
     x: Floats
+    link: Link
+    base: float
     start: int
     donors: pd.Index
     family: Family
@@ -125,7 +140,8 @@ class _Case:
 
 def _validate(panel: Panel, options: dict[str, Any]) -> None:
     choose("family", options["family"], Family)
-    for name in ("concentration", "level_scale", "step_scale", "noise_scale"):
+    choose("weights", options["weights"], Weights)
+    for name in ("concentration", "expected_donors", "level_scale", "step_scale", "noise_scale"):
         value = options[name]
         if value is not None and not (np.isfinite(value) and value > 0):
             raise DesignError(f"{name}={value!r} should be a positive number.")
@@ -148,61 +164,75 @@ def _validate(panel: Panel, options: dict[str, Any]) -> None:
         raise DesignError("family='poisson' needs counts, but some outcomes are negative. Use family='gaussian'.")
 
 
-def _case(panel: Panel, family: Family) -> _Case:
+def _case(panel: Panel, family: Family, weights: Weights) -> _Case:
     row = int(np.flatnonzero(panel.D.any(axis=1))[0])
     others = np.delete(np.arange(panel.n_units), row)
-    exposure = np.ones_like(panel.Y) if panel.population is None else panel.population
-    counts = family == "poisson"
-    x = np.maximum(panel.Y, _TRACE) / exposure if counts else panel.Y
-    start = int(panel.D[row].argmax())
-    return _Case(
-        panel.Y[row],
-        exposure[row] if counts else np.ones(panel.n_periods),
-        x[others].T,
-        start,
-        panel.units[others],
-        family,
-    )
+    counts, start, y = family == "poisson", int(panel.D[row].argmax()), panel.Y[row]
+    exposure = panel.population if counts and panel.population is not None else np.ones_like(panel.Y)
+    x = (np.maximum(panel.Y, _TRACE) / exposure)[others].T if counts else panel.Y[others].T
+    link: Link = "rate" if counts else "identity"
+    base = 0.0
+    if weights == "horseshoe":
+        link = "log" if counts else "identity"
+        x = np.log(x) if counts else x
+        x = x - x[:start].mean(axis=0)
+        base = float(np.log(max(y[:start].sum(), _HALF) / exposure[row, :start].sum()) if counts else y[:start].mean())
+    return _Case(y, exposure[row], x, link, base, start, panel.units[others], family)
 
 
 def _density(case: _Case, options: dict[str, Any]) -> DonorDensity:
-    y, x = case.y[: case.start], case.x[: case.start]
+    y, x, exposure = case.y[: case.start], case.x[: case.start], case.exposure[: case.start]
+    donors = x.mean(axis=1)
     if case.family == "poisson":
-        residual = np.log(np.maximum(y, _HALF)) - np.log(case.exposure[: case.start] * x.mean(axis=1))
+        seen = np.log(np.maximum(y, _HALF) / exposure)
+        residual = seen - (np.log(donors) if case.link == "rate" else donors) - case.base
     else:
-        residual = y - x.mean(axis=1)
+        residual = y - donors - case.base
     size = float(np.sqrt((residual**2).mean()))
     moves = max(float(np.diff(residual).std()), _LEAST * size)
     return DonorDensity(
         y=y,
-        exposure=case.exposure[: case.start],
+        exposure=exposure,
         x=x,
-        outcome=case.family,
-        concentration=options["concentration"] or 1 / np.sqrt(x.shape[1]),
+        link=case.link,
+        prior=_prior(x, moves, options),
+        base=case.base,
         level_scale=options["level_scale"] or size,
         step_scale=options["step_scale"] or moves,
         noise_scale=options["noise_scale"] or moves,
     )
 
 
-def _untreated(case: _Case, found: DonorDraws, seed: int) -> Floats:
+def _prior(x: Floats, noise: float, options: dict[str, Any]) -> Simplex | Horseshoe:
+    n = x.shape[1]
+    if options["weights"] == "simplex":
+        return Simplex(n, options["concentration"] or 1 / np.sqrt(n))
+    few = options["expected_donors"] or min(n / 3, _FEW_DONORS)
+    if few >= n:
+        raise DesignError(f"expected_donors={few!r} should be below the number of donors, {n}.")
+    # Piironen and Vehtari's rule: the common scale at which that many weights stand out of the noise.
+    spread = max(float(x.std()), np.finfo(float).tiny)
+    return Horseshoe(n, float(few / (n - few) * noise / spread / np.sqrt(len(x))), 1.0)
+
+
+def _untreated(case: _Case, density: DonorDensity, found: DonorDraws, seed: int) -> Floats:
     """Return draws (n_chains, n_draws, T) of the untreated outcome: expected before treatment, predicted with noise after."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, 1]))
     ahead = len(case.y) - case.start
     steps = found.step[..., None] * rng.standard_normal((*found.step.shape, ahead))
     level = np.concatenate([found.level, found.level[..., -1:] + np.cumsum(steps, axis=-1)], axis=-1)
-    mean = found.weights @ case.x.T
+    expected = density.expected(case.x, case.exposure, found.weights, level)
+    before, after = expected[..., : case.start], expected[..., case.start :]
     if case.family == "gaussian":
-        noise = found.noise[..., None] * rng.standard_normal(steps.shape)
-        expected = mean + level
-        return np.concatenate([expected[..., : case.start], expected[..., case.start :] + noise], axis=-1)
-    expected = case.exposure * mean * np.exp(level)
-    return np.concatenate([expected[..., : case.start], rng.poisson(expected[..., case.start :])], axis=-1)
+        drawn = after + found.noise[..., None] * rng.standard_normal(steps.shape)
+    else:
+        drawn = rng.poisson(np.minimum(after, _LARGEST_MEAN))
+    return np.concatenate([before, drawn], axis=-1)
 
 
 def _summary(panel: Panel, case: _Case, density: DonorDensity, posterior: Posterior, seed: int) -> Estimate:
     found = density.draws(posterior.draws)
-    untreated = _untreated(case, found, seed)
+    untreated = _untreated(case, density, found, seed)
     times = (np.arange(len(case.y)) - case.start).tolist()
     gap = _gap(case, case.y, untreated)
     after = slice(case.start, None)
@@ -211,7 +241,7 @@ def _summary(panel: Panel, case: _Case, density: DonorDensity, posterior: Poster
     if case.family == "poisson":
         headline = _gap(case, case.y[after].sum(), untreated[..., after].sum(axis=-1))
     terms = {HEADLINE: headline} | {path_term("event_time", k): gap[..., i] for i, k in enumerate(times)}
-    checks = (*panel.checks, *_checks(case, found, headline, posterior))
+    checks = (*panel.checks, *_checks(case, density, found, headline, posterior))
     main = _packed(panel, case, {name: v.reshape(-1) for name, v in terms.items()}, checks)
     path = pd.DataFrame(
         {"estimate": gap.mean(axis=(0, 1)), "std_error": gap.std(axis=(0, 1))}, index=pd.Index(times, name="event_time")
@@ -232,12 +262,12 @@ def _gap(case: _Case, seen: Any, untreated: Floats) -> Floats:
     return np.asarray(np.log(np.maximum(seen, _HALF)) - np.log(np.maximum(untreated, _HALF)))
 
 
-def _checks(case: _Case, found: DonorDraws, headline: Floats, posterior: Posterior) -> tuple[Check, ...]:
-    y = case.y[: case.start]
-    mean = found.weights @ case.x[: case.start].T
-    fitted = (
-        case.exposure[: case.start] * mean * np.exp(found.level) if case.family == "poisson" else mean + found.level
-    ).mean(axis=(0, 1))
+def _checks(
+    case: _Case, density: DonorDensity, found: DonorDraws, headline: Floats, posterior: Posterior
+) -> tuple[Check, ...]:
+    before = slice(None, case.start)
+    y = case.y[before]
+    fitted = density.expected(case.x[before], case.exposure[before], found.weights, found.level).mean(axis=(0, 1))
     share = 1 - float(((y - fitted) ** 2).sum() / max(float(((y - y.mean()) ** 2).sum()), np.finfo(float).tiny))
     fit = Check(
         "pretreatment_fit",
