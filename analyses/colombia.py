@@ -1,0 +1,313 @@
+"""Colombian cities around one dated event: samples with their flow, effects as ratios, and ranks among placebo cities."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import combinations
+from math import comb, floor
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analyses.standard import POWER_REACH, Row, effect
+from crimepolicy.data import load_panel, load_table
+from crimepolicy.did.proportional_fitting import fit_margins
+from crimepolicy.errors import DesignError
+from crimepolicy.panel import Panel
+from crimepolicy.synth.synthetic_control import synthetic_control
+from crimepolicy.synth.synthetic_did import synthetic_did
+
+__all__ = ["Cities", "Ranked", "before_test", "city_names", "city_sample", "published_rows", "quarterly_path", "rank_test", "ranked_row", "rate_series", "with_capture"]  # fmt: skip
+
+Section = Mapping[str, Any]
+Change = Mapping[str, Any]
+Spans = Mapping[str, Sequence[int]]
+Array = np.ndarray[Any, Any]
+
+_TABLE = "colombia_municipality_month"
+
+
+@dataclass(frozen=True, slots=True)
+class Cities:
+    """Treated and comparison cities.
+
+    Attributes
+    ----------
+    panel : Panel
+        Counts by month or quarter, the treated cities from the first period of the event.
+    flow : list of dict
+        What was left out, and why: step, left_out, kept.
+    """
+
+    panel: Panel
+    flow: list[dict[str, Any]]
+
+    @property
+    def treated(self) -> list[str]:
+        """Codes of the treated cities."""
+        return [str(unit) for unit in self.panel.units[self.panel.D.any(axis=1)]]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Effects by window with their ranks among placebo cities.
+
+    Attributes
+    ----------
+    log : dict of str to float
+        Log ratio of deaths to expected deaths.
+    noise : float
+        Root mean squared log gap of the treated cities before the event.
+    placebos : dict of str to float array (n,)
+        Log ratios of the placebo sets of cities.
+    studentised : dict of str to float array (n,)
+        The same over the noise of each set.
+    """
+
+    log: dict[str, float]
+    noise: float
+    placebos: dict[str, Array]
+    studentised: dict[str, Array]
+
+    def p_value(self, name: str, null: float = 0.0) -> float:
+        """Return the two-sided share of sets, the real one counted, with as large a studentised effect."""
+        others = np.abs(self.studentised[name])
+        return float((1 + (others >= abs(self.log[name] - null) / self.noise).sum()) / (1 + len(others)))
+
+    def interval(self, name: str, level: float = 0.95) -> tuple[float, float]:
+        """Return the log effects that the ranks do not reject, at the nearest level that so many sets allow."""
+        others = np.sort(np.abs(self.studentised[name]))[::-1]
+        position = max(1, floor((1 - level) * (1 + len(others)) + 1e-9))
+        reach = self.noise * others[position - 1]
+        return self.log[name] - reach, self.log[name] + reach
+
+    def detectable(self, name: str) -> float:
+        """Return the smallest ratio found with 80% power, from the spread of studentised placebo effects."""
+        return float(np.exp(POWER_REACH * self.noise * self.studentised[name].std()))
+
+
+# ------------------------------------------------------------------------------------------------------------- samples
+
+
+@cache
+def _population(year: int) -> pd.Series:
+    table = load_table(_TABLE, columns=["unit", "month", "population"])
+    return table[table["month"] == f"{year}-01-01"].set_index("unit")["population"]
+
+
+@cache
+def city_names() -> dict[str, str]:
+    """Return the name of every municipality."""
+    table = load_table(_TABLE, columns=["unit", "name"]).drop_duplicates()
+    return dict(zip(table["unit"], table["name"], strict=True))
+
+
+@cache
+def _neighbours(units: tuple[str, ...]) -> frozenset[str]:
+    pairs = load_table("colombia_contiguity")
+    here, there = pairs["unit"].isin(units), pairs["neighbour"].isin(units)
+    return frozenset(pairs.loc[here, "neighbour"]) | frozenset(pairs.loc[there, "unit"])
+
+
+def city_sample(section: Section, change: Change | None = None) -> Cities:
+    """Return the cities of a section of the plan, with one thing changed."""
+    rules = {**section["data"], **section["treatment"], **section["controls"], **(change or {})}
+    treated = list(rules["units"])
+    people = _population(rules["population_year"])
+    flow = [{"step": "municipalities and corregimientos", "left_out": 0, "kept": len(people)}]
+    large = people.index[(people >= rules["minimum_population"]).to_numpy()]
+    donors = [str(unit) for unit in large if unit not in treated]
+    _note(flow, f"at least {rules['minimum_population']:,} inhabitants in {rules['population_year']}, or treated", len(donors) + len(treated))  # fmt: skip
+    for why, units in _left_out(rules, treated).items():
+        donors = [unit for unit in donors if unit not in units]
+        _note(flow, why, len(donors) + len(treated))
+    panel = load_panel(_TABLE, start=rules["start"], end=rules["end"], units=sorted([*treated, *donors]))
+    # Borders serve for leaving cities out only; carried along they would be hashed at every placebo fit.
+    panel = replace(panel, neighbours=None).treat(treated, at=rules["at"])
+    return Cities(panel if rules["frequency"] == "month" else panel.aggregate(rules["frequency"]), flow)
+
+
+def _note(flow: list[dict[str, Any]], step: str, kept: int) -> None:
+    flow.append({"step": step, "left_out": flow[-1]["kept"] - kept, "kept": kept})
+
+
+def _left_out(rules: Section, treated: Sequence[str]) -> dict[str, frozenset[str]]:
+    groups = {why: frozenset(units) for why, units in rules["left_out"].items() if why not in rules.get("back_in", ())}
+    if rules.get("border_left_out", True):
+        groups["do not border a treated city"] = _neighbours(tuple(treated))
+    if rules.get("members_left_out", False):
+        police = load_table("quadrants_colombia")
+        members = police[police["unit"].isin(treated) | (police["role"] == "metro_member")]
+        groups["not under one of the eight metropolitan police forces"] = frozenset(members["unit"]) | frozenset(
+            police.loc[police["role"] == "core", "unit"]
+        )
+    return groups
+
+
+def with_capture(panel: Panel, unit: str, capture: Mapping[int, float]) -> Panel:
+    """Return the panel with the counts of one city divided by the share of deaths that its police recorded each year."""
+    share = np.array([capture.get(period.year, 1.0) for period in panel.periods])
+    counts = panel.Y.copy()
+    counts[panel.units.get_loc(unit)] /= share
+    return panel.with_outcome(counts)
+
+
+# ------------------------------------------------------------------------------------------------------------- effects
+
+
+def _poisson(panel: Panel, spans: Spans) -> tuple[dict[str, float], float]:
+    """Return log ratios of deaths to those expected from unit and period factors of the untreated cells, and the noise."""
+    assert panel.population is not None
+    first, here = int(panel.first_treated.min()), panel.D.any(axis=1)
+    free = ~panel.D
+    # One row of sums has the same expected deaths as the treated cities one by one, weighted by deaths.
+    fitted = fit_margins(np.where(free, panel.Y, 0.0), np.where(free, panel.population, 0.0))
+    expected = ((panel.population * fitted.unit[:, None])[here] * fitted.period).sum(axis=0)
+    observed = panel.Y[here].sum(axis=0)
+    gaps = np.log((observed[:first] + 0.5) / (expected[:first] + 0.5))
+    sums = {name: (observed[s].sum() + 0.5, expected[s].sum() + 0.5) for name, s in _slices(panel, spans).items()}
+    return {name: float(np.log(o / e)) for name, (o, e) in sums.items()}, float(np.sqrt((gaps**2).mean()))
+
+
+def _slices(panel: Panel, spans: Spans) -> dict[str, slice]:
+    first = int(panel.first_treated.min())
+    outside = [name for name, (low, high) in spans.items() if first + low < 0 or first + high >= panel.n_periods]
+    if outside:
+        raise DesignError(f"Window {outside[0]!r} reaches beyond the panel.")
+    return {name: slice(first + low, first + high + 1) for name, (low, high) in spans.items()}
+
+
+def _gaps(estimate: Any, panel: Panel, spans: Spans) -> tuple[dict[str, float], float]:
+    """Return the effects of an estimator of rates as log ratios to the expected rate."""
+    rate, here = panel.rate(), panel.D.any(axis=1)
+    path, first = estimate.path["estimate"], int(panel.first_treated.min())
+    _slices(panel, spans)
+    observed = pd.Series(rate.Y[here].mean(axis=0), index=np.arange(panel.n_periods) - first)
+    logs = {}
+    for name, (low, high) in spans.items():
+        seen, gap = float(observed.loc[low:high].mean()), float(path.loc[low:high].mean())
+        logs[name] = float(np.log(seen / (seen - gap))) if seen - gap > 0 and seen > 0 else float("nan")
+    early = path.loc[:-1]
+    return logs, float(np.sqrt((early**2).mean()) / observed.loc[:-1].mean())
+
+
+def _synthetic_did(panel: Panel, spans: Spans) -> tuple[dict[str, float], float]:
+    return _gaps(synthetic_did(panel, variance="none", regularisation="invariant"), panel, spans)
+
+
+def _synthetic_control(panel: Panel, spans: Spans) -> tuple[dict[str, float], float]:
+    return _gaps(synthetic_control(panel, intercept=True), panel, spans)
+
+
+_ESTIMATORS: dict[str, Callable[[Panel, Spans], tuple[dict[str, float], float]]] = {
+    "poisson": _poisson,
+    "synthetic_did": _synthetic_did,
+    "synthetic_control": _synthetic_control,
+}
+
+
+def rank_test(panel: Panel, spans: Spans, *, estimator: str = "poisson", draws: int, seed: int) -> Ranked:
+    """Return the effects by window, and those where the event is laid on as many of the comparison cities instead.
+
+    The treated cities are left out of the placebos; all sets are listed where there are no more than `draws`.
+    """
+    fit, here = _ESTIMATORS[estimator], panel.D.any(axis=1)
+    log, noise = fit(panel, spans)
+    treated, others = list(panel.units[here]), list(panel.units[~here])
+    at = panel.periods[int(panel.first_treated.min())]
+    untreated = panel.drop(treated).untreated()
+    drawn = [fit(untreated.treat(units, at=at), spans) for units in _sets(others, len(treated), draws, seed)]
+    placebos = {name: np.array([logs[name] for logs, _ in drawn]) for name in spans}
+    spread = np.array([other for _, other in drawn])
+    kept = {name: np.isfinite(values) for name, values in placebos.items()}
+    studentised = {name: values[kept[name]] / spread[kept[name]] for name, values in placebos.items()}
+    return Ranked(log, noise, {name: values[kept[name]] for name, values in placebos.items()}, studentised)
+
+
+def _sets(units: Sequence[str], k: int, draws: int, seed: int) -> list[list[str]]:
+    if len(units) <= k:
+        raise DesignError(f"{len(units)} comparison cities do not make placebo sets of {k}.")
+    if comb(len(units), k) <= draws:
+        return [list(chosen) for chosen in combinations(units, k)]
+    rng = np.random.default_rng(seed)
+    return [[units[i] for i in sorted(rng.choice(len(units), k, replace=False))] for _ in range(draws)]
+
+
+def ranked_row(label: str, found: Ranked, name: str, **more: Any) -> Row:
+    """Return one window as a row of effects, with the interval and p-value of the ranks."""
+    low, high = found.interval(name)
+    count = len(found.studentised[name])
+    # Fewer than 19 placebo sets cannot reject at 5%: their interval covers with 1 - 1/(n + 1).
+    short = "" if count >= 19 else f", {1 - 1 / (count + 1):.0%} interval"
+    return effect(
+        label,
+        float(np.exp(found.log[name])),
+        float(np.exp(low)),
+        float(np.exp(high)),
+        detectable=found.detectable(name),
+        p_value=found.p_value(name),
+        how=f"ranks among {count} placebo sets of cities{short}",
+        **more,
+    )
+
+
+def before_test(panel: Panel, periods: int, *, skip: int = 0, draws: int, seed: int) -> Ranked:
+    """Return the test of an event laid so many periods earlier, on the periods before the real one only.
+
+    `skip` is the number of periods between a start and the first that counts, as in the windows of the plan.
+    """
+    first = int(panel.first_treated.min())
+    treated = list(panel.units[panel.D.any(axis=1)])
+    early = panel.window(end=panel.periods[first - 1]).untreated().treat(treated, at=panel.periods[first - periods])
+    return rank_test(early, {"before": (skip, periods - 1)}, draws=draws, seed=seed)
+
+
+# ------------------------------------------------------------------------------------------------------- what is shown
+
+
+def quarterly_path(panel: Panel, first: int, last: int, *, width: int, draws: int, seed: int) -> dict[str, Any]:
+    """Return a path of windows of `width` periods with the intervals of the ranks, for the figure."""
+    spans = {str(k): (k * width, k * width + width - 1) for k in range(first, last + 1)}
+    found = rank_test(panel, spans, draws=draws, seed=seed)
+    ends = [found.interval(name) for name in spans]
+    return {
+        "scale": "log",
+        "event_time": [int(name) for name in spans],
+        "estimate": [found.log[name] for name in spans],
+        "low": [low for low, _ in ends],
+        "high": [high for _, high in ends],
+        "band_low": None,
+        "band_high": None,
+    }
+
+
+def rate_series(panel: Panel, named: Mapping[str, str]) -> tuple[list[float], dict[str, list[float]]]:
+    """Return the dates and homicides per 100,000 and year of named cities, and of the comparison cities together."""
+    assert panel.population is not None
+    months = {"M": 1, "Q": 3, "Y": 12}[str(panel.periods.freqstr)[0]]
+    per = 100_000 * 12 / months
+    years = [period.year + (period.start_time.month - 1) / 12 for period in panel.periods]
+    rows = {name: panel.units.get_loc(unit) for unit, name in named.items()}
+    lines = {name: (per * panel.Y[row] / panel.population[row]).tolist() for name, row in rows.items()}
+    rest = ~panel.D.any(axis=1)
+    together = per * panel.Y[rest].sum(axis=0) / panel.population[rest].sum(axis=0)
+    return years, lines | {"Comparison cities together": together.tolist()}
+
+
+def published_rows(*claims: str) -> dict[str, Any]:
+    """Return the published estimates on some claims as rows of the standard page."""
+    table = load_table("published_estimates")
+    rows = []
+    for entry in table[table["claim"].isin(claims)].to_dict("records"):
+        words = {key: "not given" if pd.isna(entry[key]) else str(entry[key]) for key in ("outcome", "treatment")}
+        size = f"{entry['percent']:+.0f}%" if pd.notna(entry["percent"]) else _natural(entry)
+        rows.append({"study": f"{entry['study']} ({int(entry['year'])})", **words, "result": size, "verified": bool(entry["verified"])})  # fmt: skip
+    return {"rows": rows}
+
+
+def _natural(entry: Mapping[str, Any]) -> str:
+    if pd.notna(entry["natural_unit"]):
+        value = "" if pd.isna(entry["natural_effect"]) else f"{entry['natural_effect']:g} "
+        return f"{value}{entry['natural_unit']}"
+    return {"up": "rise", "down": "fall", "none": "no effect", "mixed": "mixed"}.get(entry["direction"], "no size given")  # fmt: skip

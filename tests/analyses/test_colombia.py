@@ -1,0 +1,70 @@
+"""Samples of Colombian cities, and their effects and ranks against the library's own estimator."""
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.smoke
+
+
+@pytest.fixture(scope="module")
+def plan():
+    from analyses.settings import plan
+
+    return plan()
+
+
+@pytest.fixture(scope="module")
+def medellin(plan):
+    from analyses.colombia import city_sample
+
+    return city_sample(plan.section("medellin_extradition"))
+
+
+def test_the_ratio_is_that_of_poisson_imputation(medellin):
+    from analyses.colombia import rank_test
+    from crimepolicy.did.imputation import imputation
+
+    found = rank_test(medellin.panel, {"m": (1, 24)}, draws=99, seed=0)
+    twin = imputation(medellin.panel, family="poisson", windows={"m": (1, 24)}, variance="none").path.loc["m"]
+    assert np.exp(found.log["m"]) == pytest.approx((twin["observed"] + 0.5) / (twin["expected"] + 0.5), rel=1e-6)
+
+
+def test_the_interval_holds_the_effects_that_the_ranks_keep(medellin):
+    from analyses.colombia import rank_test
+
+    found = rank_test(medellin.panel, {"m": (1, 24)}, draws=99, seed=0)
+    low, high = found.interval("m")
+    assert found.p_value("m", low + 1e-6) > 0.05 >= found.p_value("m", low - 1e-6)
+    assert found.p_value("m", high - 1e-6) > 0.05 >= found.p_value("m", high + 1e-6)
+
+
+def test_comparison_cities_are_large_and_rows_of_the_flow_add_up(medellin, plan):
+    from analyses.colombia import city_names
+
+    section = plan.section("medellin_extradition")
+    named = {unit for units in section["controls"]["left_out"].values() for unit in units}
+    assert not named & set(medellin.panel.units)
+    assert medellin.treated == ["05001"]
+    kept = [row["kept"] for row in medellin.flow]
+    assert kept[-1] == medellin.panel.n_units
+    assert all(a - row["left_out"] == row["kept"] for a, row in zip(kept, medellin.flow[1:], strict=False))
+    assert {"Cali", "Bogotá, D.C."} <= {city_names()[unit] for unit in medellin.panel.units}
+
+
+def test_correction_for_recording_raises_the_rise(medellin):
+    from analyses.colombia import with_capture
+
+    corrected = with_capture(medellin.panel, "05001", {2009: 0.5})
+    row = medellin.panel.units.get_loc("05001")
+    months = medellin.panel.periods.year == 2009
+    assert corrected.Y[row, months].sum() == 2 * medellin.panel.Y[row, months].sum()
+    assert corrected.Y[row, ~months].sum() == medellin.panel.Y[row, ~months].sum()
+
+
+def test_the_shares_recorded_are_those_of_the_table():
+    from analyses.medellin_extradition import capture_shares
+
+    shares = capture_shares("medellin_homicides_by_source")
+    assert shares["2008"] == pytest.approx(855 / 1044)
+    assert shares["2009"] == pytest.approx(1157 / 1717)
+    assert shares["2010"] == pytest.approx(1378 / 2025)
