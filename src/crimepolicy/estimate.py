@@ -101,8 +101,11 @@ class Estimate:
         The same effect on other scales, such as ``"excess"`` (events added or averted).
     checks : tuple of Check
         What was left out and what is doubtful.
-    panel, fit, aggregator
-        The panel, the function ``panel -> Estimate`` that made this, and the function that re-aggregates it.
+    inference_data : DataTree or None
+        All of a Bayesian fit as ArviZ takes it: posterior, prior, predictive draws, log likelihood, statistics of the sampler.
+    panel, fit, aggregator, by_cell
+        The panel, the function ``panel -> Estimate`` that made this, the function that re-aggregates it, and, for regressions, the
+        function that gives the influence of each cell.
     """
 
     estimand: str
@@ -125,6 +128,7 @@ class Estimate:
     factor: float = 1.0
     companions: Mapping[str, "Estimate"] = field(default_factory=dict)
     checks: tuple[Check, ...] = ()
+    inference_data: Any = None
     n_units: int = 0
     n_treated: int = 0
     panel_name: str = ""
@@ -132,6 +136,7 @@ class Estimate:
     panel: Panel | None = None
     fit: Callable[[Panel], "Estimate"] | None = None
     aggregator: Callable[..., "Estimate"] | None = None
+    by_cell: Callable[[], Any] | None = None
 
     # ---------------------------------------------------------------- making
 
@@ -405,6 +410,7 @@ class Estimate:
             psi=psi,
             draws=None if self.draws is None else self.draws.apply(np.exp),
             null=None if self.null is None else self.null.apply(np.exp),
+            by_cell=None,
         )
 
     def excess(self) -> "Estimate":
@@ -424,6 +430,10 @@ class Estimate:
         if self.psi is None or other.psi is None:
             raise EstimationError(
                 "Both estimates need influence functions to be subtracted with a right standard error."
+            )
+        if "terms" in (self.psi.attrs.get("combined"), other.psi.attrs.get("combined")):
+            raise EstimationError(
+                "Standard errors by period or cell leave no influence by unit to subtract. Subtract first, and cluster by unit."
             )
         units = self.psi.index.union(other.psi.index)
         left, right = (e.psi[HEADLINE].reindex(units, fill_value=0.0) * np.sqrt(e.factor) for e in (self, other))  # type: ignore[index]
@@ -493,7 +503,7 @@ class Estimate:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the estimate as plain values for JSON, without the panel and the function that made it."""
-        skipped = {"panel", "fit", "aggregator", "companions"}
+        skipped = {"panel", "fit", "aggregator", "by_cell", "companions", "inference_data"}
         plain = {key: _plain(getattr(self, key)) for key in self.__dataclass_fields__ if key not in skipped}
         plain["stored_digest"] = self.panel_digest
         return plain | {"companions": {key: value.to_dict() for key, value in self.companions.items()}}

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from crimepolicy.did.two_way import two_way_fixed_effects
 from crimepolicy.errors import CrimepolicyError, DesignError
+from crimepolicy.inference.cluster import cluster
 from crimepolicy.panel import Panel
 
 # Feols with a demeaning tolerance of 1e-11.
@@ -74,6 +75,38 @@ def test_fixest(name: str, correction: Any, reference: Any, mpdta_panel: Any, re
     terms = _terms(spec["term"])
     np.testing.assert_allclose(effect.estimates[terms], spec["estimate"], rtol=tolerance)
     np.testing.assert_allclose(effect.std_errors[terms], spec["std_error"][correction], rtol=tolerance)
+
+
+VARIANCES: dict[str, dict[str, Any]] = {
+    "iid": {"correction": "iid"},
+    "HC1": {"by": "cell", "correction": "CR1S"},
+    "CR1N": {"by": "unit", "correction": "CR1N"},
+    "CR1S": {"by": "unit", "correction": "CR1S"},
+    "two_way_smallest": {"by": "unit", "second": "period", "correction": "CR1N", "smallest": True},
+    "two_way_own": {"by": "unit", "second": "period", "correction": "CR1N"},
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mpdta_twfe",
+        "mpdta_twfe_lpop_weight",
+        "mpdta_event_twfe",
+        "mpdta_poisson_twfe",
+        "fect_simdata_twfe",
+        "california_prop99_twfe",
+    ],
+)
+def test_variances_of_fixest(name: str, reference: Any, mpdta_panel: Any, reference_data: Any) -> None:
+    spec = reference("fixest_two_way")["specs"][name]
+    panel, options = _case(name, mpdta_panel, reference_data)
+    effect, terms = two_way_fixed_effects(panel, **options), _terms(spec["term"])
+    for variance in [key for key in VARIANCES if key in spec["std_error"]]:
+        found = cluster(effect, **VARIANCES[variance])
+        tolerance = FEPOIS if "poisson" in name else FEOLS
+        np.testing.assert_allclose(found.std_errors[terms], spec["std_error"][variance], rtol=tolerance)
+        assert found.df == spec["df"].get(variance, found.df)
 
 
 def _dense(

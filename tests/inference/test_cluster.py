@@ -189,8 +189,8 @@ def test_what_is_not_defined_says_so(panels: Panels, estimators: Estimators) -> 
     effect = estimators["event_difference"](panel)
     with pytest.raises(InferenceError, match="Only one cluster"):
         cluster(effect, np.zeros(12))
-    with pytest.raises(InferenceError, match="periods are not defined"):
-        cluster(effect, "time")
+    with pytest.raises(InferenceError, match="no influence by cell"):
+        cluster(effect, "period")
     with pytest.raises(InferenceError, match="no region labels"):
         cluster(effect, "region")
     with pytest.raises(InferenceError, match="No cluster label is given for u000"):

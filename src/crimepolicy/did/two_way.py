@@ -15,6 +15,7 @@ from crimepolicy.did.poisson import fit_poisson
 from crimepolicy.did.sample import Family, Sample, covariate_values, left_out, regression_sample
 from crimepolicy.errors import DesignError, choose, offenders
 from crimepolicy.estimate import HEADLINE, Estimate, path_term
+from crimepolicy.inference.cell_scores import CellScores, linear_scores
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
 
@@ -114,8 +115,7 @@ def two_way_fixed_effects(
         "ends": ends,
         "correction": correction,
     }
-    design = _design(panel, effects, tuple(covariates), event_study, ends, family)
-    fit = _poisson(panel, design) if family == "poisson" else _gaussian(panel, design)
+    design, fit = _fitted(panel, options)
     factor, clusters = _factor(panel, design, fit, correction)
     return _packed(panel, design, fit, factor, clusters, options)
 
@@ -134,13 +134,26 @@ class _Design:
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """Coefficients (k,), influence (N, k), weights (N, T) that are zero outside the sample, and the projection used."""
+    """Coefficients (k,), bread (k, k), net regressors (k, N, T), residuals and weights (N, T), zero outside the sample."""
 
     coefficients: Floats
-    influence: Floats
+    bread: Floats
+    net: Floats
+    residual: Floats
     weights: Floats
     working: Projection
     checks: tuple[Check, ...]
+
+    def influence(self) -> Floats:
+        """Return the influence (N, k) of each unit."""
+        return np.asarray(np.einsum("knt,nt->nk", self.net, self.weights * self.residual) @ self.bread)
+
+
+def _fitted(panel: Panel, options: dict[str, Any]) -> tuple[_Design, _Fit]:
+    design = _design(
+        panel, options["effects"], options["covariates"], options["event_study"], options["ends"], options["family"]
+    )
+    return design, _poisson(panel, design) if options["family"] == "poisson" else _gaussian(panel, design)
 
 
 # ---------------------------------------------------------------- design
@@ -200,13 +213,12 @@ def _gaussian(panel: Panel, design: _Design) -> _Fit:
     bread, cross = _normal(net, outcome, design.sample.weights, design)
     coefficients = bread @ cross
     residual = outcome - np.tensordot(coefficients, net, axes=1)
-    influence = np.einsum("knt,nt->nk", net, design.sample.weights * residual) @ bread
     checks = (
         (_negative_weights(panel, design, net[0] * design.sample.weights),)
         if design.n_effects == 1 and panel.dose is None
         else ()
     )
-    return _Fit(coefficients, influence, design.sample.weights, working, checks)
+    return _Fit(coefficients, bread, net, residual, design.sample.weights, working, checks)
 
 
 def _poisson(panel: Panel, design: _Design) -> _Fit:
@@ -214,7 +226,7 @@ def _poisson(panel: Panel, design: _Design) -> _Fit:
     found = fit_poisson(sample.outcome, sample.exposure, design.regressors, sample.weights, design.strata)
     weights = sample.weights * found.sample
     bread, _ = _normal(found.regressors, sample.outcome, weights * found.mean, design)
-    influence = np.einsum("knt,nt->nk", found.regressors, weights * (sample.outcome - found.mean)) @ bread
+    residual = sample.outcome - found.mean
     checks = (
         left_out(
             "separated_cells",
@@ -228,7 +240,7 @@ def _poisson(panel: Panel, design: _Design) -> _Fit:
             f"Maximum found in {found.n_steps} steps; the last was {found.last_step:.1g} standard errors long.",
         ),
     )
-    return _Fit(found.coefficients, influence, weights, found.working, checks)
+    return _Fit(found.coefficients, bread, found.regressors, residual, weights, found.working, checks)
 
 
 def _normal(net: Floats, outcome: Floats, weights: Floats, design: _Design) -> tuple[Floats, Floats]:
@@ -292,7 +304,7 @@ def _packed(
     panel: Panel, design: _Design, fit: _Fit, factor: float, clusters: int, options: dict[str, Any]
 ) -> Estimate:
     used = (fit.weights > 0).any(axis=1)
-    influence = pd.DataFrame(fit.influence[used], index=panel.units[used], columns=list(design.names))
+    influence = pd.DataFrame(fit.influence()[used], index=panel.units[used], columns=list(design.names))
     after = np.flatnonzero(np.asarray(design.event_times) >= 0)
     if design.event_times:
         if not after.size:
@@ -318,12 +330,37 @@ def _packed(
         n_units=int(used.sum()),
         checks=(*panel.checks, *design.sample.checks, *fit.checks),
         fit=partial(two_way_fixed_effects, **options),
+        by_cell=partial(_by_cell, panel, options),
     )
     return (
         estimate.replace(companions={"excess": _excess(panel, design, fit, estimate, influence)})
         if family == "poisson"
         else estimate
     )
+
+
+def _by_cell(panel: Panel, options: dict[str, Any]) -> CellScores:
+    """Fit again and return the influence of each cell: it is wanted rarely, and large."""
+    design, fit = _fitted(panel, options)
+    unit, period = np.nonzero(fit.weights)
+    weighted = (fit.weights * fit.residual)[unit, period]
+    strata = np.zeros(panel.n_units, dtype=int) if design.strata is None else design.strata
+    scores = CellScores(
+        design.names,
+        (fit.net[:, unit, period] * weighted).T @ fit.bread,
+        unit,
+        period,
+        strata[unit],
+        fit.bread,
+        float((weighted * fit.residual[unit, period]).sum()) if options["family"] == "gaussian" else None,
+        len(design.names),
+        fit.working.n_sets,
+    )
+    if not design.event_times:
+        return scores
+    after = np.asarray(design.event_times) >= 0
+    average = np.concatenate([after / after.sum(), np.zeros(len(design.names) - design.n_effects)])
+    return linear_scores(scores, (HEADLINE, *design.names), np.column_stack([average, np.eye(len(design.names))]))
 
 
 def _path(design: _Design, coefficients: Floats) -> pd.DataFrame | None:
@@ -346,16 +383,11 @@ def _estimand(panel: Panel, options: dict[str, Any]) -> str:
 
 def _excess(panel: Panel, design: _Design, fit: _Fit, estimate: Estimate, psi: pd.DataFrame) -> Estimate:
     """Return events added in the treated cells: observed less observed divided by the rate ratio."""
-    columns = design.regressors[: design.n_effects]
-    after = np.asarray([e >= 0 for e in design.event_times] or [True])
-    effect = np.tensordot(fit.coefficients[: design.n_effects] * after, columns, axes=1)
-    observed = np.where(fit.weights > 0, design.sample.outcome, 0.0)
-    without = observed * np.exp(-effect)
-    slope = (columns * without).sum(axis=(1, 2)) * after
+    value, slope = _added(design, fit)
     names = list(design.names[: design.n_effects])
     influence = pd.DataFrame({HEADLINE: psi[names].to_numpy() @ slope}, index=psi.index)
     return Estimate.from_psi(
-        value=float((observed - without).sum()),
+        value=value,
         psi=influence,
         panel=panel,
         factor=estimate.factor,
@@ -367,4 +399,24 @@ def _excess(panel: Panel, design: _Design, fit: _Fit, estimate: Estimate, psi: p
         options=estimate.options,
         n_units=estimate.n_units,
         fit=refit_companion(partial(two_way_fixed_effects, **estimate.options), "excess"),
+        by_cell=partial(_excess_by_cell, panel, dict(estimate.options)),
     )
+
+
+def _added(design: _Design, fit: _Fit) -> tuple[float, Floats]:
+    """Return events added in the treated cells, and their slope (e,) in the effects."""
+    columns = design.regressors[: design.n_effects]
+    after = np.asarray([e >= 0 for e in design.event_times] or [True])
+    effect = np.tensordot(fit.coefficients[: design.n_effects] * after, columns, axes=1)
+    observed = np.where(fit.weights > 0, design.sample.outcome, 0.0)
+    without = observed * np.exp(-effect)
+    return float((observed - without).sum()), (columns * without).sum(axis=(1, 2)) * after
+
+
+def _excess_by_cell(panel: Panel, options: dict[str, Any]) -> CellScores:
+    scores = _by_cell(panel, options)
+    design, fit = _fitted(panel, options)
+    slope = np.zeros((len(scores.terms), 1))
+    first = int(bool(design.event_times))
+    slope[first : first + design.n_effects, 0] = _added(design, fit)[1]
+    return linear_scores(scores, (HEADLINE,), slope)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ from scipy import sparse
 from crimepolicy.errors import InferenceError, choose, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, cluster_sums
 from crimepolicy.inference.bell_mccaffrey import bell_mccaffrey
+from crimepolicy.inference.cell_clusters import CellCorrection, cell_clustered
 from crimepolicy.inference.few_clusters import few_treated_clusters
 from crimepolicy.inference.impose import refitted
 from crimepolicy.inference.influence import Labels, influence, labels_of, panel_of, with_errors
@@ -20,11 +21,17 @@ from crimepolicy.panel import Panel
 
 __all__ = ["Correction", "cluster"]
 
-Correction = Literal["CR0", "CR1", "CR1S", "CR2", "CR3"]
+Correction = Literal["CR0", "CR1", "CR1N", "CR1S", "CR2", "CR3", "iid"]
 
 
 def cluster(
-    estimate: Estimate, by: Labels | None = None, *, correction: Correction = "CR1", second: Labels | None = None
+    estimate: Estimate,
+    by: Labels | None = None,
+    *,
+    correction: Correction = "CR1",
+    second: Labels | None = None,
+    smallest: bool = False,
+    lags: int = 0,
 ) -> Estimate:
     """Return the estimate with standard errors clustered at the level given.
 
@@ -36,12 +43,20 @@ def cluster(
         With influence functions by unit (CR0, CR1, CR1S), from a least-squares regression with effects (CR2), or from
         any estimator at all (CR3, which fits it again without each cluster).
     by : labels, optional
-        ``"unit"``, ``"cluster"``, ``"region"``, one label per unit, or labels by unit. The estimate's own level by default.
-    correction : {"CR0", "CR1", "CR1S", "CR2", "CR3"}
-        ``"CR0"`` none; ``"CR1"`` G/(G-1); ``"CR1S"`` G/(G-1) times (N-1)/(N-K), for regressions; ``"CR2"`` bias-reduced
-        with Bell-McCaffrey degrees of freedom, for regressions; ``"CR3"`` the delete-one-cluster jackknife.
+        ``"unit"``, ``"cluster"``, ``"region"``, one label per unit, or labels by unit. The estimate's own level by default. For
+        `two_way_fixed_effects` also ``"period"`` and ``"cell"``.
+    correction : {"CR0", "CR1", "CR1N", "CR1S", "CR2", "CR3", "iid"}
+        ``"CR0"`` none; ``"CR1"`` G/(G-1); ``"CR1S"`` G/(G-1) times (N-1)/(N-K), for regressions; ``"CR1N"`` the same with K
+        without effects nested in clusters; ``"CR2"`` bias-reduced with Bell-McCaffrey degrees of freedom, for regressions;
+        ``"CR3"`` the delete-one-cluster jackknife; ``"iid"`` no clusters and one variance. ``by="cell"`` with CR0 is known as
+        HC0, with CR1S as HC1.
     second : labels, optional
-        Another unit-level grouping for two-way clusters (CR0 and CR1 only).
+        Another grouping for two-way clusters, such as ``by="unit", second="period"`` (not for CR2, CR3 and iid).
+    smallest : bool
+        Two-way clusters with the factor of the smaller number of clusters in all parts, instead of each part's own.
+    lags : int
+        With ``by="period"``: periods up to this far apart are dependent too, with Bartlett weights (Driscoll and Kraay); with
+        ``by="cell"``: cells of one unit up to this far apart (Newey and West).
 
     Returns
     -------
@@ -51,7 +66,7 @@ def cluster(
     Raises
     ------
     InferenceError
-        With one cluster; where periods are asked for as clusters; where the correction needs what the estimate is not.
+        With one cluster; where the correction or the level of clusters needs what the estimate is not.
 
     Assumptions
     -----------
@@ -59,8 +74,8 @@ def cluster(
 
     References
     ----------
-    Cameron, Gelbach and Miller (2011), JBES 29; Pustejovsky and Tipton (2018), JBES 36; MacKinnon, Nielsen and Webb (2023),
-    Journal of Econometrics 232.
+    Cameron, Gelbach and Miller (2011), JBES 29; Driscoll and Kraay (1998), REStat 80; Pustejovsky and Tipton (2018), JBES 36;
+    MacKinnon, Nielsen and Webb (2023), Journal of Econometrics 232.
 
     Examples
     --------
@@ -83,6 +98,8 @@ def cluster(
     2.7386
     """
     choose("correction", correction, Correction)
+    if _needs_cells(estimate, by, second, correction) or smallest or lags:
+        return _by_cells(estimate, by, second, correction, smallest, lags)
     if second is not None:
         return _two_way(estimate, by, second, correction)
     if correction == "CR2":
@@ -94,6 +111,33 @@ def cluster(
     companions = {name: cluster(_companion(estimate, name), by, correction=correction) for name in estimate.companions}
     again = None if estimate.fit is None else partial(_again, estimate.fit, _by_unit(estimate, by), correction)
     return result.replace(companions=companions, checks=_with_few(result, by), fit=again)
+
+
+def _needs_cells(estimate: Estimate, by: Labels | None, second: Labels | None, correction: Correction) -> bool:
+    across = any(isinstance(labels, str) and labels in ("period", "cell") for labels in (by, second))
+    counted = correction == "CR1S" and (estimate.by_cell is not None or second is not None)
+    return across or counted or correction in ("CR1N", "iid")
+
+
+def _by_cells(
+    estimate: Estimate, by: Labels | None, second: Labels | None, correction: Correction, smallest: bool, lags: int
+) -> Estimate:
+    choose("correction", correction, CellCorrection)
+    options: dict[str, Any] = {"correction": correction, "second": second, "smallest": smallest, "lags": lags}
+    companions = {
+        name: cell_clustered(other, by, **options)
+        for name, other in estimate.companions.items()
+        if other.by_cell is not None
+    }
+    return cell_clustered(estimate, by, **options).replace(
+        companions=companions, fit=None if estimate.fit is None else partial(_again_by_cells, estimate.fit, by, options)
+    )
+
+
+def _again_by_cells(
+    fit: Callable[[Panel], Estimate], by: Labels | None, options: Mapping[str, Any], panel: Panel
+) -> Estimate:
+    return cluster(fit(panel), by, **options)
 
 
 def _companion(estimate: Estimate, name: str) -> Estimate:

@@ -102,11 +102,6 @@ def _own_labels(estimate: Estimate, rows: pd.Index) -> Array:
 
 
 def _panel_labels(estimate: Estimate, name: str, rows: pd.Index) -> Array:
-    if name in {"time", "period"}:
-        raise InferenceError(
-            "Clusters of periods are not defined here: influence functions are sums over time, one number per unit. "
-            "Cluster by a unit-level label, or use conley(estimate, km=...) for dependence between places."
-        )
     choose("by", name, _COLUMNS)
     if name == "unit":
         return rows.to_numpy()
