@@ -9,7 +9,7 @@ import pytest
 import statsmodels.api as sm
 
 from crimepolicy.did.stacked import stacked_event_study
-from crimepolicy.errors import DesignError
+from crimepolicy.errors import DesignError, EstimationError
 from crimepolicy.panel import Panel
 
 ROUNDING = 1e-9
@@ -153,3 +153,17 @@ def test_refit_repeats_the_estimate(panel: Panel) -> None:
     found = stacked_event_study(panel, window=WINDOW, reference=(-3, -2))
     assert found.refit(panel).value == found.value
     assert stacked_event_study(panel, window=WINDOW, reference=(-3, -2), variance="none").value == found.value
+
+
+@pytest.mark.parametrize("span", [(0, 2), (1, 2)])
+def test_excess_counts_what_the_rate_ratio_adds_to_the_events(panel: Panel, span: Any) -> None:
+    found = stacked_event_study(panel, window=WINDOW, control="never", family="poisson")
+    found = found if span == (0, 2) else found.aggregate("simple", window=span)
+    events = [(0, 5), (1, 5), (2, 9), (3, 12), (0, 13)]
+    observed = sum(panel.Y[unit, onset + span[0] : onset + span[1] + 1].sum() for unit, onset in events)
+    excess = found.excess()
+    assert excess.value == pytest.approx(observed * (1 - np.exp(-found.value)), rel=ROUNDING)
+    assert excess.std_error == pytest.approx(observed * np.exp(-found.value) * found.std_error, rel=ROUNDING)
+    assert excess.refit(panel).value == excess.value
+    with pytest.raises(EstimationError, match="no count scale"):
+        stacked_event_study(panel, window=WINDOW).excess()

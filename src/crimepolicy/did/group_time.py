@@ -205,7 +205,8 @@ def _identified(table: _Table, effects: _Effects) -> tuple[_Table, _Effects, tup
     treated = known & (table.time >= table.group)
     if not treated.any():
         raise DesignError(
-            "No treated cell has a control left. Use control='not_yet', shorten anticipation, or add units that are treated later or never."
+            "No treated cell has a control left. Use control='not_yet', shorten anticipation, or add units that are treated later or never; where "
+            "each unit is seen once (repeated cross-sections), use unbalanced='levels'."
         )
     kept = known & np.isin(table.group, table.group[treated])
     lost = np.setdiff1d(table.group, table.group[treated])

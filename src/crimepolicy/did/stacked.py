@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from crimepolicy.did.companions import refit_companion
 from crimepolicy.did.fixed_effects import Cells, Family, regress_cells
 from crimepolicy.did.stacks import Control, Stack, StackLedger, build_stacks
 from crimepolicy.errors import DesignError, choose, offenders
@@ -63,7 +64,8 @@ def stacked_event_study(
     Returns
     -------
     Estimate
-        The headline is the effect over event times 0 and later; ``aggregate("event", window=(0, 5))`` averages over a window.
+        The headline is the effect over event times 0 and later; ``aggregate("event", window=(0, 5))`` averages over a window. For
+        ``"poisson"``, `excess` gives the counts that the events added over the same event times.
 
     Raises
     ------
@@ -297,9 +299,32 @@ def _estimate(state: _State, headline: Terms, path: Terms, kind: str) -> Estimat
     if options["variance"] == "none":
         return Estimate(value=float(value[0]), std_error=float("nan"), panel=panel, **panel_facts(panel), **shared)
     columns = [HEADLINE, *(path_term(kind, label) for label in labels)]
-    return Estimate.from_psi(
+    found = Estimate.from_psi(
         value=value[0], psi=pd.DataFrame(psi, index=panel.units, columns=columns), panel=panel, **shared
     )
+    return found if gaussian else found.replace(companions={"excess": _added(state, found, headline[0][1])})
+
+
+def _added(state: _State, estimate: Estimate, times: Ints) -> Estimate:
+    """Return the counts that the events added: observed after them, less observed divided by the rate ratio."""
+    panel = state.panel
+    observed = sum(float(panel.Y[np.ix_(stack.treated, stack.onset + times)].sum()) for stack in state.stacks)
+    without = observed * np.exp(-estimate.value)
+    return Estimate.from_psi(
+        value=observed - without,
+        psi=estimate.psi[[HEADLINE]] * without,  # type: ignore[index]
+        panel=panel,
+        estimand=f"{panel.outcome} added (averted, if negative) after the events, given those observed",
+        method=estimate.method,
+        citation=estimate.citation,
+        options=dict(estimate.options),
+        checks=estimate.checks,
+        fit=refit_companion(partial(_headline, span=(int(times[0]), int(times[-1])), **state.options), "excess"),
+    )
+
+
+def _headline(panel: Panel, span: Window, **options: Any) -> Estimate:
+    return stacked_event_study(panel, **options).aggregate("simple", window=span)
 
 
 def _aggregate(state: _State, estimate: Estimate, kind: str, *, window: Window | None = None) -> Estimate:
