@@ -8,7 +8,9 @@ import pandas as pd
 
 from crimepolicy.data import load_table
 
-__all__ = ["statement_numbers"]
+__all__ = ["TABLES", "statement_numbers"]
+
+TABLES = ("coca_municipality_year", "colombia_municipality_month", "ecuador_year", "latam_country_year", "mexico_state_month", "published_estimates")  # fmt: skip
 
 Found = dict[str, Any]
 

@@ -1,6 +1,6 @@
 """Tasks that judge the claims, draw the figures and write the site, for official figures and for the invented country."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,19 +9,23 @@ from pytask import Product, PythonNode, mark, task
 from analyses import settings
 from analyses.families import FAMILIES
 from analyses.family import Family
+from analyses.ledger import TASK, countries_of, entries, translations
+from analyses.statements import TABLES as STATED
 from crimepolicy.claims.claim import read_claims
 from crimepolicy.claims.verdict import Verdict, judge
 from crimepolicy.data.dictionary import read_dictionary
 from crimepolicy.report.numbers import read_numbers, write_numbers
 from crimepolicy.report.reproduce import compare
-from crimepolicy.report.site import TaskRecord, write_site
+from crimepolicy.report.site import ClaimPage, TaskRecord, write_site
 
 CLAIMS = sorted(settings.CLAIMS.glob("*.toml"))
-CARDS = sorted({name for family in FAMILIES for name in (*family.tables, *family.data)})
+CARDS = sorted({name for family in FAMILIES for name in (*family.tables, *family.data)} | set(STATED))
 DICTIONARIES = [settings.PROCESSED / f"{name}.toml" for name in CARDS]
 PUBLISHED_NUMBERS = sorted(settings.RESULTS.glob("*.json"))
 SHOWING = settings.showing("report", "claims")
 CODE = sorted(settings.HERE.glob("*.py"))
+STATEMENTS = settings.BUILD / f"{TASK}.json"
+WORDS = [settings.HERE / "untested.toml", *sorted((settings.HERE / "translations").glob("*.toml"))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ def verdicts(line: Line, family: Family) -> tuple[Verdict, ...]:
     return tuple(judge(part, results, plan=plan) for part in read_claims(claim_file(family)))
 
 
-def records(line: Line) -> list[TaskRecord]:
+def records(line: Line, stated: Path) -> list[TaskRecord]:
     """Return every task that makes published numbers."""
     made = [
         TaskRecord(
@@ -85,25 +89,41 @@ def records(line: Line) -> list[TaskRecord]:
         for family in line.families
         for name in family.files
     ]
-    return [*made, TaskRecord("verdicts", "analyses/task_site.py::task_verdicts", line.build / "verdicts.json", ())]
-
-
-def site(line: Line) -> None:
-    """Write the site of one line."""
-    plan = settings.plan()
-    pages = [
-        family.page(verdicts(line, family), numbers_of(line, family), plan, line.build / "figures")
-        for family in line.families
+    stated = TaskRecord(TASK, "analyses/task_statements.py::task_statements", settings.BUILD / f"{TASK}.json", STATED)
+    return [
+        *made,
+        stated,
+        TaskRecord("verdicts", "analyses/task_site.py::task_verdicts", line.build / "verdicts.json", ()),
     ]
+
+
+def site(line: Line, stated: Path = STATEMENTS) -> None:
+    """Write the site of one line; `stated` is the file of the numbers that the report states."""
+    plan = settings.plan()
+    pages = [_page(line, family) for family in line.families]
     cards = {name: read_dictionary(name) for name in CARDS}
     # The first build of all has nothing published to be compared with.
     published = line is OFFICIAL and PUBLISHED_NUMBERS
     compared = str(compare(line.build, settings.RESULTS)).splitlines()[-1] if published else ""
     analysed = {claim_file(family) for family in line.families}
     waiting = [part for file in CLAIMS if file not in analysed for part in read_claims(file)]
+    lines = entries(read_numbers(stated), [file.stem for file in CLAIMS])
     write_site(
-        line.site, pages, records(line), cards, seen_before=plan.seen_before, comparison=compared, waiting=waiting
+        line.site,
+        pages,
+        records(line, stated),
+        cards,
+        seen_before=plan.seen_before,
+        comparison=compared,
+        waiting=waiting,
+        entries=lines,
+        translations=translations(),
     )
+
+
+def _page(line: Line, family: Family) -> ClaimPage:
+    made = family.page(verdicts(line, family), numbers_of(line, family), settings.plan(), line.build / "figures")
+    return replace(made, country=countries_of(family.tables))
 
 
 for line in (OFFICIAL, SMOKE):
@@ -156,6 +176,8 @@ for line in (OFFICIAL, SMOKE):
         line: Annotated[Line, PythonNode(value=line)],
         numbers: list[Path] = [path for family in line.families for path in line.numbers(family)],
         judged: Path = line.build / "verdicts.json",
+        stated: Path = STATEMENTS,
+        words: list[Path] = WORDS,
         figures: list[Path] = [path for family in line.families for path in line.figures(family)],
         published: list[Path] = PUBLISHED_NUMBERS,
         dictionaries: list[Path] = DICTIONARIES,

@@ -6,11 +6,10 @@ from typing import Annotated
 from pytask import Product, PythonNode, task
 
 from analyses import settings
-from analyses.statements import statement_numbers
+from analyses.statements import TABLES, statement_numbers
 
 SECTION = "statements"
 PLAN = settings.plan()
-TABLES = tuple(dict.fromkeys(table for item in PLAN.section(SECTION)["item"] for table in item.get("tables", ())))
 
 
 @task(id=SECTION)

@@ -12,6 +12,7 @@ from crimepolicy.report.numbers import write_numbers
 from crimepolicy.report.site import (
     Cell,
     ClaimPage,
+    Entry,
     Figure,
     Section,
     Table,
@@ -45,7 +46,7 @@ def parts(tmp_path):
         "Truces",
         f"Fewer homicides {HOSTILE}",
         report,
-        "cities",
+        f"cities {HOSTILE}",
         "Ratio",
         "above 1",
         "truces.effect",
@@ -96,14 +97,14 @@ def written(tmp_path, parts, **changes):
 
 
 def test_pages_figures_and_numbers_are_written(tmp_path, parts):
-    assert list(written(tmp_path, parts)) == ["T01.html", "index.html", "tasks.html"]
+    assert list(written(tmp_path, parts)) == ["T01.html", "family-truces.html", "index.html", "tasks.html"]
     names = {file.relative_to(tmp_path / "site").as_posix() for file in (tmp_path / "site").rglob("*.*")}
     assert {"style.css", "figures/plot.svg", "figures/plot.json", "numbers/truces.json"} <= names
 
 
 def test_what_comes_from_outside_is_escaped_everywhere(tmp_path, parts):
     for name, text in written(tmp_path, parts).items():
-        assert "<script" not in text, name
+        assert HOSTILE not in text, name
         assert "&lt;script&gt;" in text, name
 
 
@@ -118,6 +119,40 @@ def test_every_link_resolves_and_none_leaves(tmp_path, parts):
                 continue
             assert not file or (tmp_path / "site" / file).is_file(), link
             assert not anchor or anchor in anchors[file or name], link
+
+
+def test_every_line_of_the_ledger_is_counted_and_shown(tmp_path, parts):
+    page, tasks, cards = parts
+    lines = [
+        Entry("B05", "balloon", "Costa Rica", HOSTILE, "13", "matched", "+40%", "+38%", "truces"),
+        Entry("R05", "prisons", "Region", "Calls", "29", "not testable", "No figures.", "Records."),
+    ]
+    write_site(tmp_path / "site", [page], tasks, cards, seen_before={"statement": "", "claims": {}}, entries=lines)
+    text = (tmp_path / "site" / "index.html").read_text()
+    assert "3 claims and stated numbers" in text
+    assert HOSTILE not in text
+    for line in lines:
+        assert f'<tr id="{line.id}" data-verdict="{line.label}" data-family="{line.family}"' in text
+        assert line.first in (tmp_path / "site" / f"family-{line.family}.html").read_text()
+
+
+def test_a_language_has_the_pages_that_it_has_words_for(tmp_path, parts):
+    page, tasks, cards = parts
+    words = {
+        "es": {"T01": {"statement": "Las treguas duran", "T01a": {"title": "Treguas", "overturn": "Más."}}},
+        "pt": {"T01": {"statement": "As tréguas duram"}},
+    }
+    write_site(tmp_path / "site", [page], tasks, cards, seen_before={"statement": "", "claims": {}}, translations=words)
+    spanish = (tmp_path / "site" / "es" / "T01.html").read_text()
+    assert '<html lang="es">' in spanish
+    assert "Las treguas duran" in spanish
+    assert "No concluyente" in spanish
+    assert "40\u202f% más" in spanish or "40 % más" in spanish
+    assert not (tmp_path / "site" / "pt" / "T01.html").exists()
+    for folder in ("", "es", "pt"):
+        for file in (tmp_path / "site" / folder).glob("*.html"):
+            for link in re.findall(r'(?:href|src)="([^"#:]+)[#"]', file.read_text()):
+                assert (file.parent / link).resolve().is_file(), (file.name, link)
 
 
 def test_the_same_page_is_the_same_bytes(tmp_path, parts):
@@ -187,3 +222,9 @@ def test_the_small_picture_keeps_order_and_marks_what_it_cuts():
     assert shown.low < shown.none < shown.value < shown.high
     assert (shown.cut_low, shown.cut_high) == (True, False)
     assert strip(Headline(None, None, None, None, "ratio")) is None
+
+
+def test_differences_lie_around_none_and_a_ratio_of_zero_is_cut():
+    shown = strip(Headline(-3.0, -9.0, 2.0, None, "level"))
+    assert shown.low < shown.value < shown.none == 50 < shown.high
+    assert strip(Headline(0.2, 0.0, 0.8, None, "ratio")).cut_low

@@ -1,6 +1,7 @@
 """The site in a headless browser, as a reader opens it: from the file system."""
 
 import os
+import posixpath
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("index.html", "K01.html", "tasks.html")
+PAGES = ("index.html", "K01.html", "family-kingpins.html", "tasks.html", "es/index.html", "pt/K01.html")
 pytestmark = pytest.mark.browser
 
 
@@ -23,17 +24,29 @@ def site(tmp_path_factory):
     from analyses.task_site import Line, site
     from crimepolicy.report.numbers import read_results
 
-    results = read_results(settings.RESULTS)
-    if not results:
+    if not read_results(settings.RESULTS):
         pytest.skip("no number is published yet; run nox -s analyses and nox -s publish")
     folder = tmp_path_factory.mktemp("site")
+    families = tuple(family for family in FAMILIES if family.claim in {"K01", "P01"})
+    line = Line("test", folder / "build", folder / "site", families)
+    shutil.copytree(settings.RESULTS, line.build)
+    results = read_results(line.build)
+    for family in families:
+        family.draw(line.build / "figures", results, drawn(results), settings.plan())
+    site(line, stated=settings.RESULTS / "statements.json")
+    return line.site
+
+
+def drawn(results):
+    """Return invented placebo draws of the published spread."""
     rng = np.random.default_rng(0)
     spread = {name: window["uncertainty"] for name, window in results["kingpins_main"]["windows"].items()}
-    drawn = {
-        kind: {name: rng.normal(0, errors[f"sd_{kind}"], 99).tolist() for name, errors in spread.items()}
-        for kind in ("dates", "places")
+    placebos = {
+        "kingpins_main": {
+            kind: {name: rng.normal(0, errors[f"sd_{kind}"], 99).tolist() for name, errors in spread.items()}
+            for kind in ("dates", "places")
+        }
     }
-    placebos = {"kingpins_main": drawn}
     for task in ("upp_main", "upp_areas"):
         placebos[task] = {
             outcome: {
@@ -41,12 +54,7 @@ def site(tmp_path_factory):
             }
             for outcome, entry in results[task]["outcomes"].items()
         }
-    line = Line("test", folder / "build", folder / "site")
-    shutil.copytree(settings.RESULTS, line.build)
-    for family in FAMILIES:
-        family.draw(line.build / "figures", results, placebos, settings.plan())
-    site(line)
-    return line.site
+    return placebos
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +115,9 @@ def test_nothing_is_wider_than_the_screen(visit, page, width):
 
 def test_the_claim_table_is_there(visit):
     tab = visit("index.html")
-    rows = tab.locator("table.ledger tbody tr")
+    rows = tab.locator("table.ledger:not(.entries) tbody tr")
     assert rows.count() >= 2
-    assert tab.locator("table.ledger thead th").count() == 5
+    assert tab.locator("table.ledger:not(.entries) thead th").count() == 5
     for row in rows.all():
         assert row.locator(".badge").inner_text().split(maxsplit=1)[1] in {
             "Supported",
@@ -138,7 +146,7 @@ def test_every_link_resolves(visit, site, page):
     anchors = {}
     for link in dict.fromkeys(links):
         file, _, anchor = link.partition("#")
-        target = file or page
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(page), file)) if file else page
         assert (site / target).is_file(), link
         if anchor:
             if target not in anchors:
@@ -166,6 +174,53 @@ def test_the_keyboard_reaches_the_content(visit):
     tab = visit("index.html")
     tab.keyboard.press("Tab")
     assert tab.evaluate("document.activeElement.className") == "skip"
+
+
+def shown_rows(tab):
+    return [row.get_attribute("id") for row in tab.locator("table.ledger tbody tr").all() if row.is_visible()]
+
+
+def test_filters_and_search_narrow_the_ledger_and_say_so(visit):
+    tab = visit("index.html")
+    every = shown_rows(tab)
+    assert tab.locator("[data-shown]").inner_text() == str(len(every))
+    tab.select_option("select[name=family]", "kingpins")
+    narrowed = shown_rows(tab)
+    assert "K01a" in narrowed
+    assert "P01a" not in narrowed
+    tab.fill("input[name=search]", "SPLITS of groups")
+    assert shown_rows(tab) == ["K02"]
+    tab.fill("input[name=search]", "no such thing")
+    assert tab.locator(".nothing").is_visible()
+    tab.click("button[type=reset]")
+    assert shown_rows(tab) == every
+
+
+def test_a_count_is_a_filter_and_counts_what_it_shows(visit):
+    tab = visit("index.html")
+    for button in tab.locator("button.count").all():
+        button.click()
+        assert len(shown_rows(tab)) == int(button.locator("strong").inner_text())
+        assert button.get_attribute("aria-pressed") == "true"
+        button.click()
+
+
+def test_the_language_switch_leads_to_the_same_claim(visit):
+    tab = visit("K01.html")
+    tab.click(".languages a[hreflang=es]")
+    assert tab.url.endswith("es/K01.html")
+    assert tab.evaluate("document.documentElement.lang") == "es"
+    tab.click(".languages a[hreflang=pt]")
+    assert tab.url.endswith("pt/K01.html")
+    tab.click(".languages a[hreflang=en]")
+    assert tab.url.endswith("/K01.html")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_barrier_is_found_by_axe(visit, page):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed")
+    found = axe.Axe().run(visit(page))
+    assert found.violations_count == 0, found.generate_report()
 
 
 def test_it_prints_on_paper(visit):

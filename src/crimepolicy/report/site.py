@@ -1,4 +1,4 @@
-"""The static site: a ledger of claims, a page per claim, and a page of tasks where every number was made."""
+"""The static site: a ledger of claims, a page per claim and per family, and a page where every number was made."""
 
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,10 +12,12 @@ from crimepolicy.claims.claim import Claim
 from crimepolicy.claims.verdict import Headline, Verdict
 from crimepolicy.data.dictionary import Dictionary
 from crimepolicy.errors import DataError
+from crimepolicy.report.language import LANGUAGES, Language, language
 
 __all__ = [
     "Cell",
     "ClaimPage",
+    "Entry",
     "Figure",
     "Section",
     "Table",
@@ -24,11 +26,14 @@ __all__ = [
     "change",
     "number",
     "p_value",
+    "reading",
+    "strip",
     "write_site",
 ]
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_SCALES: dict[str, tuple[float, ...]] = {"ratio": (0.5, 1.0, 2.0)}
+_ENGLISH = language("en")
+Texts = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,8 @@ class ClaimPage:
         Data tables, for the data cards.
     words : mapping of str to str
         What the part of a claim counts, by its identifier, where that is not homicides.
+    country : str
+        Where the figures come from, for the filter of the ledger.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -107,6 +114,60 @@ class ClaimPage:
     sections: tuple[Section, ...]
     tables: tuple[str, ...]
     words: Mapping[str, str] = field(default_factory=dict)
+    country: str = ""
+
+    @property
+    def id(self) -> str:
+        """Identifier of the claim of the report, and name of the page."""
+        return self.verdicts[0].claim.report["id"]
+
+    @property
+    def family(self) -> str:
+        """Family of the claim."""
+        return self.verdicts[0].claim.report["family"].lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the ledger without a verdict: a stated number, or a claim that is not put to a test.
+
+    Attributes
+    ----------
+    id, family, country, statement, page : str
+        Of the claim, in our words.
+    label : {"matched", "off", "other quantity", "not recomputed", "not testable", "no data"}
+        What is said of it.
+    first, second : str
+        What the report says and what the tables say; or why there is no test, and what it would take.
+    task : str
+        The task that made the number, if one did.
+    """
+
+    id: str
+    family: str
+    country: str
+    statement: str
+    page: str
+    label: str
+    first: str
+    second: str
+    task: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What every page may show."""
+
+    pages: Sequence[ClaimPage]
+    entries: Sequence[Entry]
+    extra: Mapping[str, Section]
+    waiting: Sequence[Claim]
+    seen_before: Mapping[str, Any]
+    comparison: str
+    translations: Mapping[str, Texts]
+
+    def values(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def write_site(
@@ -118,6 +179,9 @@ def write_site(
     seen_before: Mapping[str, Any],
     comparison: str = "",
     waiting: Sequence[Claim] = (),
+    entries: Sequence[Entry] = (),
+    extra: Mapping[str, Section] | None = None,
+    translations: Mapping[str, Texts] | None = None,
 ) -> None:
     """Write the site; it needs no network and opens from the file system.
 
@@ -137,6 +201,12 @@ def write_site(
         The last line of the comparison with the published numbers.
     waiting : sequence of Claim
         Claims with conditions written down, but without numbers yet.
+    entries : sequence of Entry
+        Lines of the ledger without a verdict.
+    extra : mapping of str to Section
+        Further pages by file name, such as ``{"timelines": Section(...)}``; those that the navigation knows are linked there.
+    translations : mapping of str to mapping
+        Words of the claims by language and claim; a page is written in every language that has words for all its parts.
 
     Raises
     ------
@@ -144,58 +214,95 @@ def write_site(
         Where a page names a task or a table that is not given, or a figure is missing.
     """
     folder = Path(folder)
-    _check(pages, tasks, cards)
+    site = _Site(pages, entries, dict(extra or {}), waiting, seen_before, comparison, dict(translations or {}))
+    _check(site, tasks, cards)
     if folder.exists():
         shutil.rmtree(folder)
+    _copy(folder, site, tasks)
+    for code in LANGUAGES:
+        if code == "en" or code in site.translations:
+            _write_language(folder, site, language(code), tasks, cards)
+
+
+def _copy(folder: Path, site: _Site, tasks: Sequence[TaskRecord]) -> None:
     for name in ("figures", "numbers"):
         (folder / name).mkdir(parents=True)
-    shutil.copyfile(_TEMPLATES / "style.css", folder / "style.css")
+    for name in ("style.css", "ledger.js"):
+        shutil.copyfile(_TEMPLATES / name, folder / name)
     for record in tasks:
         shutil.copyfile(record.product, folder / "numbers" / record.product.name)
-    for figure in _figures(pages):
+    for figure in _figures(site):
         for file in (figure.file, figure.file.with_suffix(".json")):
             shutil.copyfile(file, folder / "figures" / file.name)
-    shared = {"pages": pages, "comparison": comparison, "seen_before": seen_before, "waiting": waiting}
-    environment = _environment()
-    _write(environment, "index.html", folder / "index.html", shared)
-    _write(environment, "tasks.html", folder / "tasks.html", shared | {"tasks": tasks, "cards": cards})
-    for page in pages:
-        used = {name: cards[name] for name in page.tables}
-        _write(
-            environment,
-            "claim.html",
-            folder / f"{page.verdicts[0].claim.report['id']}.html",
-            shared | {"page": page, "cards": used},
-        )
 
 
-def _check(pages: Sequence[ClaimPage], tasks: Sequence[TaskRecord], cards: Mapping[str, Dictionary]) -> None:
+def _write_language(
+    folder: Path, site: _Site, words: Language, tasks: Sequence[TaskRecord], cards: Mapping[str, Dictionary]
+) -> None:
+    """Write the pages of one language; beyond English, the ledger and the answer to each claim."""
+    english = words.code == "en"
+    place = folder if english else folder / words.code
+    place.mkdir(exist_ok=True)
+    environment = _environment(words, site)
+    shared = site.values() | {"text": words.texts, "lang": words.code, "root": "" if english else "../"}
+    _write(environment, "index.html", place / "index.html", shared | {"here": "index"})
+    for page in site.pages:
+        if english or _translated(site, words.code, page):
+            used = {name: cards[name] for name in page.tables}
+            _write(
+                environment,
+                "claim.html",
+                place / f"{page.id}.html",
+                shared | {"page": page, "cards": used, "here": page.id},
+            )
+    if english:
+        _write(environment, "tasks.html", place / "tasks.html", shared | {"tasks": tasks, "cards": cards, "here": ""})
+        for family in _families(site):
+            _write(environment, "family.html", place / f"family-{family}.html", shared | {"family": family, "here": ""})
+        for name, section in site.extra.items():
+            _write(environment, "extra.html", place / f"{name}.html", shared | {"section": section, "here": ""})
+
+
+def _families(site: _Site) -> list[str]:
+    return sorted({page.family for page in site.pages} | {entry.family for entry in site.entries})
+
+
+def _translated(site: _Site, code: str, page: ClaimPage) -> bool:
+    words = site.translations.get(code, {})
+    return page.id in words and all(verdict.claim.id in words[page.id] for verdict in page.verdicts)
+
+
+def _check(site: _Site, tasks: Sequence[TaskRecord], cards: Mapping[str, Dictionary]) -> None:
     known = {record.name for record in tasks}
-    for name in _task_names(pages):
+    for name in _task_names(site):
         if name not in known:
             raise DataError(f"The site links a number to the task {name!r}, which is not among the tasks given.")
-    absent = [name for page in pages for name in page.tables if name not in cards]
+    absent = [name for page in site.pages for name in page.tables if name not in cards]
     if absent:
         raise DataError(f"The site needs a data card for {absent[0]!r}. Give its dictionary.")
-    for figure in _figures(pages):
+    for figure in _figures(site):
         if not (figure.file.is_file() and figure.file.with_suffix(".json").is_file()):
             raise DataError(f"The figure {figure.file.name} or its data is missing. Run the analyses first.")
 
 
-def _figures(pages: Iterable[ClaimPage]) -> list[Figure]:
-    return [
-        block for page in pages for section in page.sections for block in section.blocks if isinstance(block, Figure)
-    ]
+def _sections(site: _Site) -> Iterable[Section]:
+    for page in site.pages:
+        yield from page.sections
+    yield from site.extra.values()
 
 
-def _task_names(pages: Iterable[ClaimPage]) -> list[str]:
-    names: list[str] = []
-    for page in pages:
-        for section in page.sections:
-            for block in section.blocks:
-                names.append(block.task)
-                if isinstance(block, Table):
-                    names += [cell.task for row in block.rows for cell in row if isinstance(cell, Cell)]
+def _figures(site: _Site) -> list[Figure]:
+    return [block for section in _sections(site) for block in section.blocks if isinstance(block, Figure)]
+
+
+def _task_names(site: _Site) -> list[str]:
+    names = [entry.task for entry in site.entries]
+    for section in _sections(site):
+        for block in section.blocks:
+            names.append(block.task)
+            if isinstance(block, Table):
+                names += [cell.task for row in block.rows for cell in row if isinstance(cell, Cell)]
+    for page in site.pages:
         names += [finding.criterion.of.split(".")[0] for verdict in page.verdicts for finding in verdict.findings]
         names += [verdict.claim.headline.split(".")[0] for verdict in page.verdicts]
     return [name for name in dict.fromkeys(names) if name]
@@ -204,7 +311,7 @@ def _task_names(pages: Iterable[ClaimPage]) -> list[str]:
 # ------------------------------------------------------------------------------------------------------------ rendering
 
 
-def _environment() -> Any:
+def _environment(words: Language, site: _Site) -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -215,44 +322,71 @@ def _environment() -> Any:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "change": change,
-        "number": number,
-        "reading": reading,
-        "strip": strip,
+        "change": words.change,
+        "number": words.number,
+        "reading": words.reading,
+        "size": lambda end, headline: words.size(headline, end),
+        "smallest": words.smallest,
+        "strip": lambda headline: strip(headline, words),
+        "key": lambda label: label.replace(" ", "_"),
         "kind_of": lambda block: type(block).__name__,
     }
+    environment.globals |= {
+        "languages": [(code, language(code).texts["language"]["name"]) for code in LANGUAGES if code == "en" or code in site.translations],
+        "said": lambda claim, name: _said(site, words.code, claim, name),
+        "report_says": lambda page: _report_says(site, words.code, page),
+        "has_page": lambda code, page: code == "en" or _translated(site, code, page),
+        "counts": _counts(site),
+        "families": _families(site),
+        "countries": _countries(site),
+    }  # fmt: skip
     return environment
+
+
+def _said(site: _Site, code: str, claim: Claim, name: str) -> str:
+    """Return a text of a claim in the language of the page, or in English where there is none."""
+    found = site.translations.get(code, {}).get(claim.report["id"], {}).get(claim.id, {}).get(name)
+    return str(found or getattr(claim, name, ""))
+
+
+def _report_says(site: _Site, code: str, page: ClaimPage) -> str:
+    found = site.translations.get(code, {}).get(page.id, {}).get("statement")
+    return str(found or page.verdicts[0].claim.report["statement"])
+
+
+def _counts(site: _Site) -> dict[str, int]:
+    """Return how many lines of the ledger bear each label, in the order in which they are explained."""
+    labels = [verdict.label for page in site.pages for verdict in page.verdicts]
+    labels += [entry.label for entry in site.entries]
+    order = ("supported", "refuted", "inconclusive", "not identified", "matched", "off", "other quantity", "not recomputed", "no data", "not testable")  # fmt: skip
+    return {label: labels.count(label) for label in order}
+
+
+def _countries(site: _Site) -> list[str]:
+    named = [page.country for page in site.pages] + [entry.country for entry in site.entries]
+    return sorted({country for names in named for country in names.split(", ") if country})
 
 
 def _write(environment: Any, template: str, path: Path, values: Mapping[str, Any]) -> None:
     path.write_text(environment.get_template(template).render(**values), encoding="utf-8", newline="\n")
 
 
+# -------------------------------------------------------------------------------------------------------------- English
+
+
 def change(ratio: float | None) -> str:
     """Return a ratio as a change in words of a table: '+40%', '−8%', 'no change'."""
-    if ratio is None or not np.isfinite(ratio):
-        return "not computed"
-    if ratio >= 10:
-        return f"\u00d7{ratio:.3g}"
-    percent = round(100 * (ratio - 1))
-    return "no change" if percent == 0 else f"{percent:+,}%".replace("-", "\u2212")
+    return _ENGLISH.change(ratio)
 
 
 def number(value: float | None, digits: int = 3) -> str:
     """Return a number with a few significant digits and a real minus sign."""
-    if value is None or not np.isfinite(value):
-        return "not computed"
-    text = f"{value:,.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
-    return text.replace("-", "\u2212")
+    return _ENGLISH.number(value, digits)
 
 
 def reading(headline: Headline, events: str = "homicides") -> str:
     """Return the estimate in words that a lay reader reads rightly; `events` are what is counted."""
-    if headline.value is None or headline.low is None or headline.high is None:
-        return "The number could not be computed."
-    if headline.scale != "ratio":
-        return f"Best estimate {number(headline.value)}; the figures are compatible with anything from {number(headline.low)} to {number(headline.high)}."
-    return f"Best estimate: {_more(headline.value)} {events} than expected. The figures are compatible with anything from {_more(headline.low)} to {_more(headline.high)}."
+    return _ENGLISH.reading(headline, events)
 
 
 def against_expected(ratio: float | None) -> str:
@@ -270,11 +404,6 @@ def p_value(value: float | None) -> str:
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
-def _more(ratio: float) -> str:
-    percent = round(100 * abs(ratio - 1))
-    return "as many" if percent == 0 else f"{percent:,}% {'more' if ratio > 1 else 'fewer'}"
-
-
 @dataclass(frozen=True, slots=True)
 class Strip:
     """A small picture of one interval, in per cent of its width."""
@@ -288,22 +417,25 @@ class Strip:
     cut_high: bool
 
 
-def strip(headline: Headline) -> Strip | None:
-    """Return where an interval of ratios lies on an axis from a third to three times the expected number."""
-    if headline.scale != "ratio" or headline.value is None or headline.low is None or headline.high is None:
+def strip(headline: Headline, words: Language = _ENGLISH) -> Strip | None:
+    """Return where an interval lies: ratios from a third to three times the expected number, differences around none."""
+    if headline.value is None or headline.low is None or headline.high is None:
         return None
-    left, right = np.log(1 / 3), np.log(3.0)
+    if headline.scale == "ratio":
+        ticks = [(np.log(ratio), words.change(ratio) if ratio != 1 else "0") for ratio in (0.5, 1.0, 2.0)]
+        # An interval may end at no deaths at all.
+        shown = [float(np.log(max(end, 1e-9))) for end in (headline.value, headline.low, headline.high)]
+        return _placed(shown, ticks, float(np.log(3.0)))
+    shown = [headline.value, headline.low, headline.high]
+    reach = 1.15 * max(abs(end) for end in shown) or 1.0
+    half = float(f"{reach / 2:.1g}")
+    return _placed(shown, [(-half, words.number(-half)), (0.0, "0"), (half, words.number(half))], reach)
 
-    def place(ratio: float) -> float:
-        return round(float(100 * (np.clip(np.log(ratio), left, right) - left) / (right - left)), 2)
 
-    ticks = tuple((place(ratio), change(ratio) if ratio != 1 else "0") for ratio in _SCALES["ratio"])
-    return Strip(
-        value=place(headline.value),
-        low=place(headline.low),
-        high=place(headline.high),
-        none=place(1.0),
-        ticks=ticks,
-        cut_low=bool(np.log(headline.low) < left),
-        cut_high=bool(np.log(headline.high) > right),
-    )
+def _placed(ends: Sequence[float], ticks: Sequence[tuple[float, str]], reach: float) -> Strip:
+    def place(value: float) -> float:
+        return round(float(50 + 50 * np.clip(value / reach, -1, 1)), 2)
+
+    value, low, high = ends
+    marks = tuple((place(at), text) for at, text in ticks)
+    return Strip(place(value), place(low), place(high), place(0.0), marks, low < -reach, high > reach)
