@@ -1,5 +1,6 @@
 """Imputation: the published numbers, dense and numerical twins, invariances."""
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -386,6 +387,19 @@ def test_no_variance_gives_the_same_numbers(panel: Panel) -> None:
         np.testing.assert_allclose(light.path["estimate"], full.path["estimate"], rtol=ROUNDING)
         assert light.psi is None
         assert np.isnan(light.std_error)
+
+
+@pytest.mark.parametrize("name", ["excess", "rate_difference"])
+def test_companions_are_made_when_asked_for_and_can_be_fitted_again(panel: Panel, name: str) -> None:
+    found = imputation(panel, family="poisson")
+    part = found.aggregate("event", window=(0, 1))
+    assert sorted(found.companions) == ["excess", "rate_difference"]
+    for whole in (found, part):
+        other = whole.companions[name]
+        assert whole.companions[name] is other
+        again = pickle.loads(pickle.dumps(other)).refit(panel)
+        assert (again.value, again.std_error) == (other.value, other.std_error)
+    assert part.companions[name].value != found.companions[name].value
 
 
 def test_refit_uses_the_same_options(panel: Panel) -> None:

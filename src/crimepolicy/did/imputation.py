@@ -1,6 +1,6 @@
 """Imputation: fit unit and period effects on untreated cells, impute the treated ones, average the differences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from crimepolicy.did.companions import LazyCompanions, refit_companion
 from crimepolicy.did.fixed_effects import Cells, EffectsFit, Family, fit_effects, regress_cells
 from crimepolicy.did.imputed import (
     Average,
@@ -134,10 +135,9 @@ def imputation(
     options["leave_out"] = family == "poisson" if leave_out is None else leave_out
     state = _prepare(panel, _Options(**options))
     path = _path_terms(state, "window" if windows else "event_time")
-    estimate = _estimate(state, _headline(state, None), path, "window" if windows else "event_time")
-    return estimate.replace(
-        fit=partial(imputation, **options), aggregator=partial(_aggregate, state) if variance != "none" else None
-    )
+    again = partial(imputation, **options)
+    estimate = _estimate(state, _headline(state, None), path, "window" if windows else "event_time", again)
+    return estimate.replace(fit=again, aggregator=partial(_aggregate, state) if variance != "none" else None)
 
 
 # -------------------------------------------------------------------- state
@@ -278,7 +278,10 @@ def _path_terms(state: _State, kind: str) -> Terms:
 # -------------------------------------------------------------------- packing
 
 
-def _estimate(state: _State, headline: Terms, path: Terms, kind: str) -> Estimate:
+Refit = Callable[[Panel], Estimate]
+
+
+def _estimate(state: _State, headline: Terms, path: Terms, kind: str, again: Refit) -> Estimate:
     member = np.stack([mask for _, mask in headline + path])
     sums = sum_cells(state.fit, state.targets, member, variance=state.options.variance == "analytic")
     labels = [label for label, _ in path]
@@ -289,30 +292,22 @@ def _estimate(state: _State, headline: Terms, path: Terms, kind: str) -> Estimat
     words = f"effect of treatment on {state.panel.outcome} of the treated, observed to expected"
     estimate = _pack(state, sums, labels, kind, value, psi, "log", words)
     light = state.options.variance == "none"
-    return estimate if light else estimate.replace(companions=_companions(state, sums, labels, kind))
+    return estimate if light else estimate.replace(companions=_companions(state, sums, labels, kind, again))
 
 
-def _companions(state: _State, sums: Sums, labels: list[Any], kind: str) -> dict[str, Estimate]:
-    more, spread = sums.observed - sums.imputed, sums.noise - sums.drift
-    outcome = state.panel.outcome
-    found = {
-        "excess": _pack(
-            state,
-            sums,
-            labels,
-            kind,
-            more,
-            spread,
-            "level",
-            f"{outcome} added (or, if negative, averted) in the treated cells",
-            leads=False,
-        )
-    }
-    if state.panel.population is not None:
-        rate, psi = _PER * more / sums.exposure, _PER * spread / sums.exposure
-        words = f"effect of treatment on {outcome} per {_PER:,} and period of the treated"
-        found["rate_difference"] = _pack(state, sums, labels, kind, rate, psi, "level", words, leads=False)
-    return found
+def _companions(state: _State, sums: Sums, labels: list[Any], kind: str, again: Refit) -> LazyCompanions:
+    names = ["excess"] if state.panel.population is None else ["excess", "rate_difference"]
+    return LazyCompanions({name: partial(_companion, name, state, sums, labels, kind, again) for name in names})
+
+
+def _companion(name: str, state: _State, sums: Sums, labels: list[Any], kind: str, again: Refit) -> Estimate:
+    value, psi = sums.observed - sums.imputed, sums.noise - sums.drift
+    words = f"{state.panel.outcome} added (or, if negative, averted) in the treated cells"
+    if name == "rate_difference":
+        value, psi = _PER * value / sums.exposure, _PER * psi / sums.exposure
+        words = f"effect of treatment on {state.panel.outcome} per {_PER:,} and period of the treated"
+    found = _pack(state, sums, labels, kind, value, psi, "level", words, leads=False)
+    return found.replace(fit=refit_companion(again, name))
 
 
 def _pack(
@@ -379,11 +374,16 @@ def _aggregate(state: _State, estimate: Estimate, kind: Kind, *, window: Window 
     if window is not None and kind != "event":
         raise DesignError(f"window= goes with aggregate('event'), not with {kind!r}.")
     path = [] if kind == "simple" else _path_terms(state, names[kind])
-    found = _estimate(state, _headline(state, window), path, names.get(kind, "event_time"))
+    again = partial(_aggregated_again, options=dict(estimate.options), kind=kind, window=window)
+    found = _estimate(state, _headline(state, window), path, names.get(kind, "event_time"), again)
     if kind == "simple":
         found = found.replace(path=None)
     within = "" if window is None else f", event times {window[0]} to {window[1]}"
     return found.replace(estimand=found.estimand + within, aggregator=estimate.aggregator)
+
+
+def _aggregated_again(panel: Panel, options: Mapping[str, Any], kind: Kind, window: Window | None) -> Estimate:
+    return imputation(panel, **options).aggregate(kind, **({} if window is None else {"window": window}))
 
 
 # -------------------------------------------------------------------- checks
