@@ -11,6 +11,9 @@ from analyses.families import FAMILIES
 from analyses.family import Family
 from analyses.ledger import TASK, countries_of, entries, translations
 from analyses.statements import TABLES as STATED
+from analyses.timelines import FIGURES as TIMELINES
+from analyses.timelines import TABLES as DATED
+from analyses.timelines import draw_timelines, timelines
 from crimepolicy.claims.claim import read_claims
 from crimepolicy.claims.verdict import Verdict, judge
 from crimepolicy.data.dictionary import read_dictionary
@@ -117,6 +120,7 @@ def site(line: Line, stated: Path = STATEMENTS) -> None:
         comparison=compared,
         waiting=waiting,
         entries=lines,
+        extra={"timelines": timelines(line.build / "figures")},
         translations=translations(),
     )
 
@@ -124,6 +128,11 @@ def site(line: Line, stated: Path = STATEMENTS) -> None:
 def _page(line: Line, family: Family) -> ClaimPage:
     made = family.page(verdicts(line, family), numbers_of(line, family), settings.plan(), line.build / "figures")
     return replace(made, country=countries_of(family.tables))
+
+
+def dated(line: Line) -> list[Path]:
+    """Return the timelines, each with its data."""
+    return [line.build / "figures" / f"{name}.{ending}" for name in TIMELINES for ending in ("svg", "json")]
 
 
 for line in (OFFICIAL, SMOKE):
@@ -172,13 +181,25 @@ for line in (OFFICIAL, SMOKE):
 
     @marked
     @task(id=line.name)
+    def task_timelines(
+        line: Annotated[Line, PythonNode(value=line)],
+        tables: list[Path] = settings.tables(*DATED),
+        code: list[Path] = settings.modules("figures", "timelines"),
+        showing: list[Path] = SHOWING,
+        figures: Annotated[list[Path], Product] = dated(line),
+    ) -> None:
+        """Draw the homicides of every country with its dated events."""
+        draw_timelines(line.build / "figures")
+
+    @marked
+    @task(id=line.name)
     def task_site(
         line: Annotated[Line, PythonNode(value=line)],
         numbers: list[Path] = [path for family in line.families for path in line.numbers(family)],
         judged: Path = line.build / "verdicts.json",
         stated: Path = STATEMENTS,
         words: list[Path] = WORDS,
-        figures: list[Path] = [path for family in line.families for path in line.figures(family)],
+        figures: list[Path] = [path for family in line.families for path in line.figures(family)] + dated(line),
         published: list[Path] = PUBLISHED_NUMBERS,
         dictionaries: list[Path] = DICTIONARIES,
         claims: list[Path] = CLAIMS,

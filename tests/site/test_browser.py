@@ -22,6 +22,7 @@ def site(tmp_path_factory):
     from analyses import settings
     from analyses.families import FAMILIES
     from analyses.task_site import Line, site
+    from analyses.timelines import draw_timelines
     from crimepolicy.report.numbers import read_results
 
     if not read_results(settings.RESULTS):
@@ -33,6 +34,7 @@ def site(tmp_path_factory):
     results = read_results(line.build)
     for family in families:
         family.draw(line.build / "figures", results, drawn(results), settings.plan())
+    draw_timelines(line.build / "figures")
     site(line, stated=settings.RESULTS / "statements.json")
     return line.site
 

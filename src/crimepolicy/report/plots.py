@@ -88,7 +88,8 @@ def draw(
     """Draw the data of a plot, as `plot_data` returns them or as they were saved beside a figure.
 
     Beside the kinds of `plot`, ``{"kind": "series", "x": [...], "series": {"name": [...]}}`` draws up to three lines;
-    ``"marks": [[x, label], ...]`` adds dated lines.
+    ``"marks": [[x, label], ...]`` adds dated lines and
+    ``"ticks": [x, ...]`` short strokes at the foot.
     """
     with style():
         axes = ax if ax is not None else _new_axes(data)
@@ -169,6 +170,8 @@ def _series(ax: "Axes", data: Data) -> None:
         ax.plot(data["x"], np.asarray(values, dtype=float), label=name, **look)
     ax.set_ylim(bottom=0)
     ax.margins(x=0.02)
+    if data.get("ticks"):
+        ax.plot(data["ticks"], [0.02] * len(data["ticks"]), "|", color=SECOND, markersize=7, transform=ax.get_xaxis_transform())  # fmt: skip
     for place, label in data.get("marks", ()):
         ax.axvline(place, color=GREY, linewidth=0.7, linestyle=(0, (2, 2)))
         top = ax.get_xaxis_transform()
