@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import null_space
 
-from crimepolicy.errors import EstimationError
 from crimepolicy.sensitivity.dual_rays import dual_rays
 
 
@@ -35,12 +34,12 @@ def test_rays_are_those_of_exhaustive_enumeration(seed: int, m: int, p: int) -> 
     # Small integers make ties and degenerate rays common.
     X = np.random.default_rng(seed).integers(-2, 3, (m, p)).astype(float)
     rays = dual_rays(X)
+    assert rays is not None
     assert in_order(rays / rays.max(axis=1, keepdims=True) if len(rays) else rays) == pytest.approx(
         in_order(enumerated(X)), abs=1e-8
     )
 
 
-def test_too_many_rays_are_refused_before_they_are_built() -> None:
+def test_too_many_rays_are_given_up_before_they_are_built() -> None:
     X = np.random.default_rng(0).standard_normal((60, 20))
-    with pytest.raises(EstimationError, match="Aggregate event time first"):
-        dual_rays(X, limit=1000)
+    assert dual_rays(X, limit=1000) is None

@@ -16,12 +16,19 @@ __all__ = [
     "FirstStage",
     "Interval",
     "Lines",
+    "Programme",
+    "Truncation",
     "accepts",
     "confidence_set",
     "dual_lines",
     "identified_set",
     "least_favourable",
     "least_favourable_as_in_r",
+    "moment_programme",
+    "noise_as_in_r",
+    "search_bounds",
+    "target_grid",
+    "truncation",
 ]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -75,6 +82,8 @@ class Lines:
         False where the estimates before the reference contradict the restriction outright.
     moments, vertices : float arrays (m, n_pre + n_post), (K, m)
         The loading is ``vertices @ moments``.
+    cap : float or None
+        Least-favourable critical value, where it was found together with the lines.
     """
 
     intercept: Floats
@@ -84,6 +93,7 @@ class Lines:
     possible: bool
     moments: Floats
     vertices: Floats
+    cap: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,10 +126,50 @@ class FirstStage:
 NO_FIRST_STAGE = FirstStage()
 
 
-def dual_lines(
-    polyhedron: Polyhedron, path: Floats, covariance: Floats, weights: Floats, rays: dict[bytes, Floats]
-) -> Lines:
-    """Return the dual lines of the test that the target is theta while the violations lie in the polyhedron.
+@dataclass(frozen=True, slots=True, eq=False)
+class Programme:
+    """The least violation of the moments as a linear programme in the effects that leave the target unchanged.
+
+    Attributes
+    ----------
+    moments : float array (m, n_pre + n_post)
+        Moments are these combinations of the path, less `bound` and the target times `toward`.
+    bound, toward : float arrays (m,)
+    nuisance : float array (m, n_post - 1)
+        Moments per unit of each direction of the effects that leaves the target unchanged.
+    scale : float array (m,)
+        Standard errors of the moments.
+    path, covariance : float arrays (n,), (n, n)
+    possible : bool
+        As in `Lines`.
+    """
+
+    moments: Floats
+    bound: Floats
+    toward: Floats
+    nuisance: Floats
+    scale: Floats
+    path: Floats
+    covariance: Floats
+    possible: bool
+
+    def lines(self, vertices: Floats, cap: float | None = None) -> Lines:
+        """Return the lines of dual vertices (K, m)."""
+        loading = vertices @ self.moments
+        return Lines(
+            intercept=loading @ self.path - vertices @ self.bound,
+            slope=vertices @ self.toward,
+            loading=loading,
+            covariance=loading @ self.covariance @ loading.T,
+            possible=self.possible,
+            moments=self.moments,
+            vertices=vertices,
+            cap=cap,
+        )
+
+
+def moment_programme(polyhedron: Polyhedron, path: Floats, covariance: Floats, weights: Floats) -> Programme:
+    """Return the programme of the test that the target is theta while the violations lie in the polyhedron.
 
     Parameters
     ----------
@@ -128,8 +178,6 @@ def dual_lines(
         Event-study estimates without the reference.
     weights : float array (n_post,)
         Target: weights on the event times after the reference.
-    rays : dict
-        Store of dual rays, which polyhedra of a union share.
     """
     A, d, n_post = polyhedron.A, polyhedron.d, len(weights)
     post = (A[:, -n_post:] != 0).any(axis=1)
@@ -137,27 +185,34 @@ def dual_lines(
     used = post if n_post > 1 else np.ones(len(A), dtype=bool)
     moments, effects = A[used], A[used, -n_post:]
     scale = np.sqrt(np.einsum("ij,jk,ik->i", moments, covariance, moments))
-    vertices = _vertices(effects, weights, rays)
-    vertices = vertices / (vertices @ np.maximum(scale, 1e-12 * scale.max()))[:, None]
-    loading = vertices @ moments
-    return Lines(
-        intercept=loading @ path - vertices @ d[used],
-        slope=vertices @ effects @ weights / (weights @ weights),
-        loading=loading,
-        covariance=loading @ covariance @ loading.T,
-        possible=bool((A[~post] @ path <= d[~post] + 1e-12).all()),
+    # Columns 1: of the orthogonal factor span the directions of the effects that leave the target unchanged.
+    orthogonal = np.linalg.qr(np.column_stack([weights, np.eye(n_post)]))[0]
+    return Programme(
         moments=moments,
-        vertices=vertices,
+        bound=d[used],
+        toward=effects @ weights / (weights @ weights),
+        nuisance=effects @ orthogonal[:, 1:],
+        scale=np.maximum(scale, 1e-12 * scale.max()),
+        path=path,
+        covariance=covariance,
+        possible=bool((A[~post] @ path <= d[~post] + 1e-12).all()),
     )
 
 
-def _vertices(effects: Floats, weights: Floats, rays: dict[bytes, Floats]) -> Floats:
-    key = effects.tobytes() + weights.tobytes()
+def dual_lines(programme: Programme, rays: dict[bytes, Floats | None]) -> Lines | None:
+    """Return the lines of all dual vertices, or None where these are too many to list.
+
+    Parameters
+    ----------
+    programme : Programme
+    rays : dict
+        Store of dual rays, which polyhedra of a union share.
+    """
+    key = programme.nuisance.tobytes()
     if key not in rays:
-        # Columns 1: of the orthogonal factor span the directions of the effects that leave the target unchanged.
-        orthogonal = np.linalg.qr(np.column_stack([weights, np.eye(len(weights))]))[0]
-        rays[key] = dual_rays(effects @ orthogonal[:, 1:])
-    return rays[key]
+        rays[key] = dual_rays(programme.nuisance)
+    vertices = rays[key]
+    return None if vertices is None else programme.lines(vertices / (vertices @ programme.scale)[:, None])
 
 
 def identified_set(lines: Lines) -> Interval:
@@ -167,17 +222,25 @@ def identified_set(lines: Lines) -> Interval:
 
 def least_favourable(lines: Lines, noise: Floats, size: float) -> float:
     """Return the critical value of the least-favourable test from noise (n_draws, n) of the path estimates."""
-    blocks = np.array_split(noise, -(-len(noise) * len(lines.slope) // _BLOCK))
-    largest = np.concatenate([(block @ lines.loading.T).max(axis=1) for block in blocks])
-    return float(np.quantile(largest, 1 - size))
+    return _quantile_of_largest(noise, lines.loading, size)
 
 
 def least_favourable_as_in_r(lines: Lines, covariance: Floats, size: float) -> float:
-    """Return the critical value that HonestDiD simulates from its own 1,000 draws of the moments."""
-    values, vectors = np.linalg.eigh(lines.moments @ covariance @ lines.moments.T)
+    """Return the critical value that HonestDiD simulates from its own draws of the moments."""
+    return _quantile_of_largest(noise_as_in_r(lines.moments, covariance), lines.vertices, size)
+
+
+def _quantile_of_largest(noise: Floats, loading: Floats, size: float) -> float:
+    blocks = np.array_split(noise, -(-len(noise) * len(loading) // _BLOCK))
+    largest = np.concatenate([(block @ loading.T).max(axis=1) for block in blocks])
+    return float(np.quantile(largest, 1 - size))
+
+
+def noise_as_in_r(moments: Floats, covariance: Floats) -> Floats:
+    """Return the 1,000 draws (1000, m) of the moments from which HonestDiD simulates its critical value."""
+    values, vectors = np.linalg.eigh(moments @ covariance @ moments.T)
     root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-    noise = r_normals(_R_DRAWS * len(root)).reshape(_R_DRAWS, len(root)) @ root
-    return float(np.quantile((noise @ lines.vertices.T).max(axis=1), 1 - size))
+    return np.asarray(r_normals(_R_DRAWS * len(root)).reshape(_R_DRAWS, len(root)) @ root)
 
 
 def accepts(theta: Floats, lines: Lines, size: float, first: FirstStage = NO_FIRST_STAGE) -> Bools:
@@ -192,6 +255,27 @@ def accepts(theta: Floats, lines: Lines, size: float, first: FirstStage = NO_FIR
     first : FirstStage
         Of the hybrid tests; none for the conditional test alone.
     """
+    cut = truncation(theta, lines, first)
+    variance = np.diag(lines.covariance)[cut.best]
+    spread = np.sqrt(variance)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tail = _tail(cut.top / spread, np.minimum(cut.lower, cut.top) / spread, cut.upper / spread)
+    kept = (cut.top <= first.cap) & (np.abs(theta - first.centre) <= first.half)
+    return kept & np.where(cut.top <= 0, True, (variance > 0) & (tail >= size))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truncation:
+    """The highest line at each target (G,), its value, and the values between which it would be the highest."""
+
+    best: np.ndarray[Any, np.dtype[np.intp]]
+    top: Floats
+    lower: Floats
+    upper: Floats
+
+
+def truncation(theta: Floats, lines: Lines, first: FirstStage = NO_FIRST_STAGE) -> Truncation:
+    """Return what the conditional test conditions on at each target (G,)."""
     eta = lines.intercept - np.outer(theta, lines.slope)
     best = eta.argmax(axis=1)
     top = eta[np.arange(len(theta)), best]
@@ -202,10 +286,7 @@ def accepts(theta: Floats, lines: Lines, size: float, first: FirstStage = NO_FIR
         bound = (eta - ratio * top[:, None]) / (1 - ratio)
         lower = np.maximum(np.where(ratio < 1 - _SAME, bound, -np.inf).max(axis=1), least)
         upper = np.minimum(np.where(ratio > 1 + _SAME, bound, np.inf).min(axis=1), most)
-        spread = np.sqrt(variance)
-        tail = _tail(top / spread, np.minimum(lower, top) / spread, upper / spread)
-    kept = (top <= first.cap) & (np.abs(theta - first.centre) <= first.half)
-    return kept & np.where(top <= 0, True, (variance > 0) & (tail >= size))
+    return Truncation(best, top, lower, upper)
 
 
 def _tail(z: Floats, low: Floats, high: Floats) -> Floats:
@@ -229,11 +310,10 @@ def confidence_set(
     if points is not None:
         kept = points[accepts(points, lines, size, first)]
         return Interval(float(kept.min()), float(kept.max())) if kept.size else EMPTY
-    reach = first.cap if np.isfinite(first.cap) else _REACH * float(np.sqrt(np.diag(lines.covariance).max()))
-    bounds = _below(lines, reach).overlap(Interval(first.centre - first.half, first.centre + first.half))
+    bounds = search_bounds(lines, first)
     if bounds.empty:
         return EMPTY
-    grid = _grid(lines, bounds)
+    grid = target_grid(lines, bounds)
     accepted = np.flatnonzero(accepts(grid, lines, size, first))
     if not accepted.size:
         return EMPTY
@@ -242,6 +322,12 @@ def confidence_set(
         bounds.low if low == 0 else _edge(grid[low], grid[low - 1], lines, size, first),
         bounds.high if high == len(grid) - 1 else _edge(grid[high], grid[high + 1], lines, size, first),
     )
+
+
+def search_bounds(lines: Lines, first: FirstStage) -> Interval:
+    """Return an interval outside of which no target is kept."""
+    reach = first.cap if np.isfinite(first.cap) else _REACH * float(np.sqrt(np.diag(lines.covariance).max()))
+    return _below(lines, reach).overlap(Interval(first.centre - first.half, first.centre + first.half))
 
 
 def _below(lines: Lines, level: float) -> Interval:
@@ -254,16 +340,17 @@ def _below(lines: Lines, level: float) -> Interval:
     return Interval(float(np.max(crossing[falls], initial=-np.inf)), float(np.min(crossing[rises], initial=np.inf)))
 
 
-def _grid(lines: Lines, bounds: Interval) -> Floats:
+def target_grid(lines: Lines, bounds: Interval, count: int = _GRID) -> Floats:
     """Return a grid over the bounds together with the kinks, around which the conditional test may accept in isolation."""
     anchor = next((v for v in (bounds.low, bounds.high) if np.isfinite(v)), 0.0)
     width = _REACH * float(np.sqrt(np.diag(lines.covariance).max())) / max(float(np.abs(lines.slope).max()), 1e-300)
     low = bounds.low if np.isfinite(bounds.low) else anchor - width
     high = bounds.high if np.isfinite(bounds.high) else anchor + width
-    grid = np.linspace(low, high, _GRID)
+    grid = np.linspace(low, high, count)
     best = (lines.intercept - np.outer(grid, lines.slope)).argmax(axis=1)
     left, right = best[:-1][best[:-1] != best[1:]], best[1:][best[:-1] != best[1:]]
-    kinks = (lines.intercept[left] - lines.intercept[right]) / (lines.slope[left] - lines.slope[right])
+    rise, run = lines.intercept[left] - lines.intercept[right], lines.slope[left] - lines.slope[right]
+    kinks = np.divide(rise, run, out=np.full(len(run), np.nan), where=run != 0)
     return np.unique(np.concatenate([grid, kinks[(kinks > low) & (kinks < high)]]))
 
 

@@ -4,8 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from crimepolicy.errors import EstimationError
-
 __all__ = ["dual_rays"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -15,13 +13,10 @@ _PAIRS_AT_ONCE = 2_000
 _PAIRS_PER_RAY = 100
 
 
-def dual_rays(X: Floats, limit: int = 5_000) -> Floats:
+def dual_rays(X: Floats, limit: int = 1_500) -> Floats | None:
     """Return the extreme rays (n_rays, m) of the nonnegative vectors g (m,) with ``g X = 0`` for X (m, p).
 
-    Raises
-    ------
-    EstimationError
-        Where more than `limit` rays arise.
+    None is returned where more than `limit` rays arise.
 
     References
     ----------
@@ -35,13 +30,10 @@ def dual_rays(X: Floats, limit: int = 5_000) -> Floats:
         nearest = int(np.argmin(cost))
         # Each new ray is checked against all others, so that a set far above the limit must be seen before it is built.
         if max(len(rays), cost[nearest] / _PAIRS_PER_RAY) > limit:
-            raise EstimationError(
-                f"This restriction has more than {limit:,} dual vertices on {X.shape[1] + 1} periods after the reference. "
-                "Aggregate event time first (bins=), or use fewer restrictions together."
-            )
+            return None
         rays = _cut(rays, values[:, nearest])
         del left[nearest]
-    return rays
+    return rays if len(rays) <= limit else None
 
 
 def _cut(rays: Floats, value: Floats) -> Floats:

@@ -23,10 +23,15 @@ from crimepolicy.sensitivity.conditional import (
     identified_set,
     least_favourable,
     least_favourable_as_in_r,
+    moment_programme,
+    noise_as_in_r,
+    search_bounds,
+    target_grid,
 )
 from crimepolicy.sensitivity.event_path import EventPath, Target, event_path
 from crimepolicy.sensitivity.flci import FixedLength, fixed_length
-from crimepolicy.sensitivity.restrictions import Restriction, relative_magnitudes
+from crimepolicy.sensitivity.restrictions import Polyhedron, Restriction, relative_magnitudes
+from crimepolicy.sensitivity.vertex_search import searched_lines
 
 __all__ = ["Draws", "Grid", "HonestBounds", "Method", "Session", "honest_bounds"]
 
@@ -36,6 +41,8 @@ Grid = tuple[float, float, int] | None
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 _FIRST_STAGE = 0.1
+_SEARCHED_DRAWS = 2_000
+_SEARCHED_TARGETS = 25
 _AS_LARGE_AS_BEFORE = relative_magnitudes(1)
 
 
@@ -196,7 +203,7 @@ class Session:
     method: Method
     noise: Floats | None
     points: Floats | None
-    rays: dict[bytes, Floats]
+    rays: dict[bytes, Floats | None]
 
     @classmethod
     def start(
@@ -213,7 +220,7 @@ class Session:
 
     def row(self, restriction: Restriction) -> dict[str, Any]:
         """Return the row of the result for one restriction."""
-        lines = self.lines(restriction)
+        lines = [self._lines(polyhedron, restriction) for polyhedron in self._polyhedra(restriction)]
         identified = reduce(Interval.hull, map(identified_set, lines), EMPTY)
         found = (
             self._fixed(restriction)
@@ -243,20 +250,46 @@ class Session:
             )
         return ("flci" if smooth else "hybrid") if self.method == "auto" else self.method
 
-    def lines(self, restriction: Restriction) -> list[Lines]:
-        """Return the dual lines of each polyhedron of a restriction."""
-        p = self.path
-        return [
-            dual_lines(polyhedron, p.values, p.covariance, p.weights, self.rays)
-            for polyhedron in restriction.polyhedra(p.n_pre, p.n_post)
-        ]
+    def _polyhedra(self, restriction: Restriction) -> tuple[Polyhedron, ...]:
+        return restriction.polyhedra(self.path.n_pre, self.path.n_post)
+
+    def _lines(
+        self, polyhedron: Polyhedron, restriction: Restriction, at: float | None = None, *, staged: bool = True
+    ) -> Lines:
+        """Return the dual lines; where they are too many to list, those that decide (`at` one target, if given)."""
+        programme = moment_programme(polyhedron, self.path.values, self.path.covariance, self.path.weights)
+        listed = dual_lines(programme, self.rays)
+        if listed is not None:
+            return listed
+
+        def targets(lines: Lines) -> Floats:
+            return self._decisive(lines, restriction) if at is None else np.array([at])
+
+        if not staged or self.method in ("conditional", "hybrid_flci"):
+            return searched_lines(programme, targets)
+        noise = (
+            noise_as_in_r(programme.moments, self.path.covariance)
+            if self.noise is None
+            else self.noise[:_SEARCHED_DRAWS] @ programme.moments.T
+        )
+        return searched_lines(programme, targets, noise, _FIRST_STAGE * (1 - self.level))
+
+    def _decisive(self, lines: Lines, restriction: Restriction) -> Floats:
+        first = self._first_stage(lines, restriction)
+        bounds = search_bounds(lines, first)
+        found = confidence_set(lines, self._size, first, self.points)
+        around = np.empty(0) if bounds.empty else target_grid(lines, bounds, _SEARCHED_TARGETS)
+        ends = [found.low, found.high, bounds.low, bounds.high]
+        known = identified_set(lines)
+        looked_at = np.unique(np.concatenate([around, ends, [known.low, known.high]]))
+        return looked_at[np.isfinite(looked_at)]
 
     def holds(self, value: float, restriction: Restriction) -> bool:
         """Return whether the confidence set under a restriction holds a value."""
         if self.chosen(restriction) == "flci":
             found = self._fixed(restriction)
             return found.low <= value <= found.high
-        return any(self._accepted(value, lines, restriction) for lines in self.lines(restriction))
+        return any(self._accepted(value, polyhedron, restriction) for polyhedron in self._polyhedra(restriction))
 
     def _fixed(self, restriction: Restriction) -> Interval:
         found = self._fixed_length(restriction.bound, self.level)
@@ -268,11 +301,14 @@ class Session:
     def _inverted(self, lines: Lines, restriction: Restriction) -> Interval:
         return confidence_set(lines, self._size, self._first_stage(lines, restriction), self.points)
 
-    def _accepted(self, value: float, lines: Lines, restriction: Restriction) -> bool:
+    def _accepted(self, value: float, polyhedron: Polyhedron, restriction: Restriction) -> bool:
         at = np.array([value])
         # A least-favourable first stage only ever rejects more, and its critical value is the costly part.
-        if self.method != "hybrid_flci" and not accepts(at, lines, self._size)[0]:
-            return False
+        if self.method != "hybrid_flci":
+            unstaged = self._lines(polyhedron, restriction, value, staged=False)
+            if not accepts(at, unstaged, self._size)[0]:
+                return False
+        lines = self._lines(polyhedron, restriction, value)
         return bool(accepts(at, lines, self._size, self._first_stage(lines, restriction))[0])
 
     @property
@@ -290,6 +326,8 @@ class Session:
             variance = np.maximum(np.diag(lines.covariance), np.finfo(float).tiny)
             response = lines.loading @ self.path.covariance @ found.weights / variance
             return FirstStage(centre=found.centre, half=found.half_length, response=response)
+        if lines.cap is not None:
+            return FirstStage(cap=lines.cap)
         if self.noise is None:
             return FirstStage(cap=least_favourable_as_in_r(lines, self.path.covariance, size))
         return FirstStage(cap=least_favourable(lines, self.noise, size))
