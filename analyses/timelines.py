@@ -40,10 +40,10 @@ class Country:
 def draw_timelines(folder: Path) -> None:
     """Draw every timeline."""
     for file, country in _countries().items():
-        data = series_data(country.rates.index.tolist(), {"homicides per 100,000 and year": country.rates.tolist()})
+        data = series_data(country.rates.index.tolist(), {"Homicides per 100,000 and year": country.rates.tolist()})
         data["marks"] = [[place, label] for place, label in country.marks]
         data["ticks"] = list(country.removals)
-        draw_figure(folder / f"{file}.svg", [Panel(data, country.name, {"ylabel": ""})], height=3.3)
+        draw_figure(folder / f"{file}.svg", [Panel(data)], height=3.3)
 
 
 def timelines(folder: Path) -> Section:
@@ -82,7 +82,7 @@ def _countries() -> dict[str, Country]:
         "timeline_rio": Country(
             "Rio de Janeiro, all precincts",
             _quarterly("rio_precinct_month"),
-            _marks("rio_policy_events", {"RJ02": "first UPP", "RJ04": "targets", "RJ12": "World Cup", "RJ20": "federal intervention", "RJ26": "raids restricted"}),
+            _marks("rio_policy_events", {"RJ02": "first UPP", "RJ04": "targets", "RJ12": "World Cup", "RJ15": "state out of money"}),
         ),
         "timeline_el_salvador": Country(
             "El Salvador",

@@ -98,7 +98,8 @@ def draw(
         _DRAWERS[data["kind"]](axes, shown)
         axes.set(**labels)
         if title:
-            axes.set_title(title, loc="left", color=INK)
+            # A legend stands where the title would be.
+            axes.set_title(title, loc="left", color=INK, pad=20 if axes.get_legend() else None)
     return axes
 
 
@@ -176,7 +177,10 @@ def _series(ax: "Axes", data: Data) -> None:
         ax.axvline(place, color=GREY, linewidth=0.7, linestyle=(0, (2, 2)))
         top = ax.get_xaxis_transform()
         ax.annotate(label, (place, 0.98), xycoords=top, xytext=(3, 0), textcoords="offset points", rotation=90, va="top", fontsize=7.5, color=GREY)  # fmt: skip
-    _legend_above(ax)
+    if len(data["series"]) > 1:
+        _legend_above(ax)
+    else:
+        ax.set_ylabel(next(iter(data["series"])))
 
 
 def _legend_above(ax: "Axes") -> None:
