@@ -170,6 +170,16 @@ def _poisson(panel: Panel, spans: Spans) -> tuple[dict[str, float], float]:
     return {name: float(np.log(o / e)) for name, (o, e) in sums.items()}, float(np.sqrt((gaps**2).mean()))
 
 
+def _poisson_trend(panel: Panel, spans: Spans) -> tuple[dict[str, float], float]:
+    """Return the same net of a linear trend of the log gaps before the event."""
+    first = int(panel.first_treated.min())
+    logs, _ = _poisson(panel, {str(k): (k, k) for k in range(-first, 0)} | dict(spans))
+    gaps = np.array([logs[str(k)] for k in range(-first, 0)])
+    line = np.polynomial.Polynomial.fit(np.arange(-first, 0), gaps, 1)
+    noise = float(np.sqrt(((gaps - line(np.arange(-first, 0))) ** 2).mean()))
+    return {name: logs[name] - float(line((low + high) / 2)) for name, (low, high) in spans.items()}, noise
+
+
 def _slices(panel: Panel, spans: Spans) -> dict[str, slice]:
     first = int(panel.first_treated.min())
     outside = [name for name, (low, high) in spans.items() if first + low < 0 or first + high >= panel.n_periods]
@@ -202,6 +212,7 @@ def _synthetic_control(panel: Panel, spans: Spans) -> tuple[dict[str, float], fl
 
 _ESTIMATORS: dict[str, Callable[[Panel, Spans], tuple[dict[str, float], float]]] = {
     "poisson": _poisson,
+    "poisson_trend": _poisson_trend,
     "synthetic_did": _synthetic_did,
     "synthetic_control": _synthetic_control,
 }
@@ -282,17 +293,17 @@ def quarterly_path(panel: Panel, first: int, last: int, *, width: int, draws: in
     }
 
 
-def rate_series(panel: Panel, named: Mapping[str, str]) -> tuple[list[float], dict[str, list[float]]]:
-    """Return the dates and homicides per 100,000 and year of named cities, and of the comparison cities together."""
+def rate_series(panel: Panel, lines: Mapping[str, Sequence[str]]) -> tuple[list[float], dict[str, list[float]]]:
+    """Return the dates and homicides per 100,000 and year of named groups of cities, and of the comparison cities."""
     assert panel.population is not None
-    months = {"M": 1, "Q": 3, "Y": 12}[str(panel.periods.freqstr)[0]]
-    per = 100_000 * 12 / months
+    per = 100_000 * 12 / {"M": 1, "Q": 3, "Y": 12}[str(panel.periods.freqstr)[0]]
     years = [period.year + (period.start_time.month - 1) / 12 for period in panel.periods]
-    rows = {name: panel.units.get_loc(unit) for unit, name in named.items()}
-    lines = {name: (per * panel.Y[row] / panel.population[row]).tolist() for name, row in rows.items()}
-    rest = ~panel.D.any(axis=1)
-    together = per * panel.Y[rest].sum(axis=0) / panel.population[rest].sum(axis=0)
-    return years, lines | {"Comparison cities together": together.tolist()}
+    groups = {name: panel.units.isin(list(units)) for name, units in lines.items()}
+    groups["Comparison cities together"] = ~panel.D.any(axis=1)
+    rates = {
+        name: per * panel.Y[rows].sum(axis=0) / panel.population[rows].sum(axis=0) for name, rows in groups.items()
+    }
+    return years, {name: values.tolist() for name, values in rates.items()}
 
 
 def published_rows(*claims: str) -> dict[str, Any]:

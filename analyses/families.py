@@ -3,10 +3,12 @@
 from analyses.family import Family
 from analyses.kingpins_family import FAMILY as KINGPINS
 from analyses.medellin_extradition import FAMILY as MEDELLIN_EXTRADITION
+from analyses.quadrants import FAMILY as QUADRANTS
 from analyses.upp_family import FAMILY as UPP
 
 FAMILIES: tuple[Family, ...] = (
     KINGPINS,
     UPP,
     MEDELLIN_EXTRADITION,
+    QUADRANTS,
 )

@@ -127,7 +127,7 @@ def before_numbers(run: Run) -> Numbers:
 def series_numbers(run: Run) -> Numbers:
     """Return yearly rates by quarter, and what each source counted in Medellin."""
     panel = city_sample(run.section, {"frequency": "quarter"}).panel
-    x, lines = rate_series(panel, {_MEDELLIN: "Medellin, police"})
+    x, lines = rate_series(panel, {"Medellin, police": [_MEDELLIN]})
     counts = load_table(run.section["data"]["capture"])
     counts = counts[(counts["period"] == "year") & counts["year"].between(2003, 2013)]
     years = list(range(2003, 2014))

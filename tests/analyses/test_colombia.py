@@ -68,3 +68,26 @@ def test_the_shares_recorded_are_those_of_the_table():
     assert shares["2008"] == pytest.approx(855 / 1044)
     assert shares["2009"] == pytest.approx(1157 / 1717)
     assert shares["2010"] == pytest.approx(1378 / 2025)
+
+
+def test_quadrants_leave_out_metropolitan_members_and_scale_the_breaks_away(plan):
+    from analyses.quadrants import quadrant_sample
+    from crimepolicy.data import load_table
+
+    section = plan.section("quadrants")
+    five = quadrant_sample(section)
+    police = load_table("quadrants_colombia")
+    assert not set(police["unit"]) & (set(five.panel.units) - set(five.treated))
+    scaled = quadrant_sample(section, {"cities": "eight", "recording": "no_jump"}).panel
+    at, here = scaled.position("2011Q1"), scaled.D.any(axis=1)
+    jump = [rows[..., at : at + 2].sum() / rows[..., at - 2 : at].sum() for rows in (scaled.Y[~here], scaled.Y[scaled.units.get_loc("11001")])]  # fmt: skip
+    assert jump[0] == pytest.approx(jump[1])
+
+
+def test_the_registry_of_medellin_takes_the_place_of_police_counts(plan):
+    from analyses.quadrants import quadrant_sample
+
+    panel = quadrant_sample(plan.section("quadrants"), {"cities": "eight", "recording": "registry"}).panel
+    row, year = panel.units.get_loc("05001"), panel.periods.year
+    assert panel.Y[row, year == 2010].sum() == 2025
+    assert panel.Y[row, year == 2008].sum() == pytest.approx(1044)
