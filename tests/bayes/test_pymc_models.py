@@ -53,7 +53,8 @@ def test_event_study(options):
 
 
 @pytest.mark.parametrize(
-    ("link", "prior"), [("rate", Simplex(3, 0.5)), ("log", Horseshoe(3, 0.2, 1.0)), ("identity", Horseshoe(3, 0.2, 1.0))]
+    ("link", "prior"),
+    [("rate", Simplex(3, 0.5)), ("log", Horseshoe(3, 0.2, 1.0)), ("identity", Horseshoe(3, 0.2, 1.0))],
 )
 def test_synthetic_control(link, prior):
     rng = np.random.default_rng(0)
@@ -66,7 +67,8 @@ def test_synthetic_control(link, prior):
 def test_pymc_finds_what_nutpie_finds():
     panel, _ = world(6, 24, n_treated=3, rate=20)
     ours, theirs = (
-        bayesian_event_study(panel, window=(-2, 4), draws=500, tune=500, sampler=sampler) for sampler in ("nutpie", "pymc")
+        bayesian_event_study(panel, window=(-2, 4), draws=500, tune=500, sampler=sampler)
+        for sampler in ("nutpie", "pymc")
     )
     # Four Monte Carlo errors of a difference, with at least 300 effective draws on either side.
     assert ours.value == pytest.approx(theirs.value, abs=4 * ours.std_error * np.sqrt(2 / 300))

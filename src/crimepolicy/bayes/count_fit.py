@@ -1,15 +1,15 @@
 """Fit the count model: find the centre, sample around it, and return the coordinates on their own scale."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from crimepolicy.bayes.count_draws import CountDraws
 from crimepolicy.bayes.count_model import count_model
 from crimepolicy.bayes.laplace import find_center
-from crimepolicy.bayes.layout import Design, Scales, scale_table
+from crimepolicy.bayes.layout import Design, scale_table
 from crimepolicy.bayes.likelihood import count_likelihood
 from crimepolicy.bayes.posterior_density import round_density
 from crimepolicy.bayes.sampling import Density, Posterior, Sampler, sample
@@ -25,30 +25,16 @@ class CountFit:
 
     Attributes
     ----------
-    theta : float array (n_chains, n_draws, size)
-    h : float array (n_chains, n_draws, Q)
-    scales : Scales
+    draws : CountDraws (n_chains, n_draws)
+    log_likelihood : float array (n_chains, n_draws)
+        Of all cells, up to a constant.
     posterior : Posterior
         As sampled, in round coordinates.
     """
 
-    theta: Floats
-    h: Floats
-    scales: Scales
+    draws: CountDraws
+    log_likelihood: Floats
     posterior: Posterior
-
-    @property
-    def dispersion(self) -> Floats | None:
-        """Float array (n_chains, n_draws), or None for Poisson."""
-        return None if self.scales.dispersion < 0 else np.asarray(np.exp(self.h[..., self.scales.dispersion]))
-
-    def named_scales(self) -> Mapping[str, Floats]:
-        """Return every scale (n_chains, n_draws) as a standard deviation, share or dispersion."""
-        named = {name: np.exp(self.h[..., i]) for i, name in enumerate(self.scales.names)}
-        if self.scales.share >= 0:
-            odds = named["spatial_share"]
-            named["spatial_share"] = odds / (1 + odds)
-        return named
 
 
 def count_fit(
@@ -61,5 +47,5 @@ def count_fit(
     size = design.size + len(scales.names)
     density = Density(size, turned.evaluate, turned.start(), partial(count_model, turned))
     posterior = sample(density, draws=draws, tune=tune, chains=chains, seed=seed, sampler=sampler)
-    theta, h = turned.coordinates(posterior.draws)
-    return CountFit(theta, h, scales, posterior)
+    drawn = CountDraws(*turned.coordinates(posterior.draws), scales)
+    return CountFit(drawn, np.apply_along_axis(turned.log_likelihood, -1, posterior.draws), posterior)

@@ -85,13 +85,14 @@ def bayesian_event_study(
     draws, tune, chains : int
         Kept draws and adaptation steps per chain; chains run in parallel.
     seed : int
-    sampler : {"nutpie", "pymc"}
+    sampler : {"nutpie", "pymc", "numpyro", "blackjax"}
 
     Returns
     -------
     Estimate
         On the log scale; `path` is the common path. Columns of `draws`: ``att``, ``event_time[k]``, ``event[id]``, and, with pooling,
-        ``new_event`` and ``new_event[k]`` for an event not yet seen; ``scale[name]`` for the scales. Companions: ``"excess"`` (events
+        ``new_event`` and ``new_event[k]`` for an event not yet seen; ``scale[name]`` for the scales. `inference_data` holds the fit for
+        ArviZ. Companions: ``"excess"`` (events
         added over the treated cells), ``"pooled"`` (log ratio of all observed to all expected events there), ``"events"`` (a path over
         events) and ``"new_event"``.
 
@@ -128,7 +129,7 @@ def bayesian_event_study(
     design = event_design(panel, events, model)
     fit = count_fit(design, **{name: options[name] for name in _SAMPLING})
     names = () if moderators is None else tuple(map(str, moderators.columns))
-    estimate = summarise_events(panel, events, design, fit, pooling=pooling, moderators=names, seed=seed)
+    estimate = summarise_events(panel, events, design, fit, moderators=names, seed=seed)
     recorded = options | {"moderators": None if moderators is None else list(names)}
     return estimate.replace(options=recorded, fit=partial(bayesian_event_study, **options))
 

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from crimepolicy.bayes.scale_map import scales_from_normal
+
 __all__ = ["Block", "Design", "Scales", "positions", "scale_table"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.intp]]
-
-_FAR_LEFT = -5.0
-_SLOPE = np.sqrt(np.pi / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,19 +160,8 @@ class Scales:
         A half-normal scale is a quantile of its prior at the normal probability of x, and so is the uniform share. The sampler
         then meets no endless tail towards a scale of zero, as it would with logs.
         """
-        # At the far left the quantile is proportional to the probability, which keeps the digits that subtraction would lose.
-        left = np.minimum(x, _FAR_LEFT)
-        q = np.where(
-            x < _FAR_LEFT, _SLOPE * special.ndtr(left), -special.ndtri(special.ndtr(-np.maximum(x, _FAR_LEFT)) / 2)
-        )
-        h = np.log(q * np.nan_to_num(self.prior, nan=1.0))
-        slope = np.exp(0.5 * (q * q - x * x)) / (2 * q)
-        if self.share >= 0:
-            normal = x[..., self.share]
-            h[..., self.share] = special.log_ndtr(normal) - special.log_ndtr(-normal)
-            density = np.exp(-0.5 * normal * normal) / np.sqrt(2 * np.pi)
-            slope[..., self.share] = density / (special.ndtr(normal) * special.ndtr(-normal))
-        return h, slope
+        h, slope = scales_from_normal(np.ascontiguousarray(x).reshape(-1, len(self.names)), self.prior, self.share)
+        return h.reshape(x.shape), slope.reshape(x.shape)
 
     def to_normal(self, h: Floats) -> Floats:
         """Return x (Q,) of scales h (Q,)."""
@@ -181,15 +169,6 @@ class Scales:
         if self.share >= 0:
             x[self.share] = special.ndtri(special.expit(h[self.share]))
         return np.asarray(x)
-
-    def gather(self, h: Floats, slope: Floats) -> Floats:
-        """Return the gradient (Q,) with respect to h, given that (size,) with respect to the log standard deviations."""
-        total = np.bincount(self.owner + 1, slope, minlength=len(self.names) + 1)[1:]
-        if self.share >= 0:
-            p = 1 / (1 + np.exp(-h[self.share]))
-            turn = 0.5 * (self.spatial - 1) * p * (1 - p) / self.mix(h)
-            total[self.share] += float(np.nansum(slope * turn))
-        return np.asarray(total)
 
 
 def scale_table(blocks: Sequence[Block], dispersion_scale: float | None) -> Scales:

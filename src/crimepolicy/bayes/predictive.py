@@ -4,42 +4,27 @@ from typing import Any
 
 import numpy as np
 
-from crimepolicy.bayes.layout import Design, scale_table
+from crimepolicy.bayes.count_draws import CountDraws
+from crimepolicy.bayes.layout import Design
 from crimepolicy.bayes.predictor import linear_predictor
 from crimepolicy.panel_checks import Check
 
-__all__ = ["draw_counts", "predictive_checks", "prior_predictive"]
+__all__ = ["draw_counts", "predictive_checks", "replicates"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-_REPLICATES = 100
 _TAIL = 0.005
 # Beyond this mean, a drawn count would overflow; a prior that comes here is far too wide whatever the exact number.
 _LARGEST_MEAN = 1e12
 
 
-def prior_predictive(design: Design, *, n: int = 100, seed: int = 0) -> tuple[Floats, Floats, Floats]:
-    """Draw parameters and counts from the prior.
-
-    Returns
-    -------
-    counts : float array (n, N, T)
-        Zero where not used.
-    theta : float array (n, size)
-    h : float array (n, Q)
-    """
-    rng = np.random.default_rng(seed)
-    scales = scale_table(design.blocks, design.dispersion_scale)
-    h = np.log(np.abs(rng.standard_normal((n, len(scales.names)))) * np.nan_to_num(scales.prior, nan=1.0))
-    if scales.share >= 0:
-        share = rng.uniform(size=n)
-        h[:, scales.share] = np.log(share) - np.log1p(-share)
-    theta = rng.standard_normal((n, design.size)) * np.exp([scales.log_sd(row) for row in h])
-    dispersion = None if scales.dispersion < 0 else np.exp(h[:, scales.dispersion])
-    counts = [
-        draw_counts(design, theta[i], None if dispersion is None else float(dispersion[i]), rng) for i in range(n)
-    ]
-    return np.array(counts), theta, h
+def replicates(design: Design, draws: CountDraws, *, n: int, seed: int) -> Floats:
+    """Return counts (n, N, T) that the model would produce, at parameters evenly picked from the draws; zero where not used."""
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 2]))
+    theta = draws.theta.reshape(-1, draws.theta.shape[-1])
+    spread = [None] * len(theta) if draws.dispersion is None else draws.dispersion.reshape(-1).tolist()
+    picked = np.linspace(0, len(theta) - 1, min(n, len(theta))).astype(int)
+    return np.array([draw_counts(design, theta[i], spread[i], rng) for i in picked])
 
 
 def draw_counts(design: Design, theta: Floats, dispersion: float | None, rng: np.random.Generator) -> Floats:
@@ -51,15 +36,10 @@ def draw_counts(design: Design, theta: Floats, dispersion: float | None, rng: np
     return np.asarray(rng.poisson(mean) * design.used, dtype=np.float64)
 
 
-def predictive_checks(design: Design, theta: Floats, dispersion: Floats | None, *, seed: int = 0) -> tuple[Check, ...]:
-    """Return checks of zeros and of variation: seen, against counts replicated from the posterior."""
-    rng = np.random.default_rng(np.random.SeedSequence([seed, 2]))
-    flat = theta.reshape(-1, theta.shape[-1])
-    picked = np.linspace(0, len(flat) - 1, min(_REPLICATES, len(flat))).astype(int)
-    spread = [None] * len(flat) if dispersion is None else dispersion.reshape(-1).tolist()
-    replicas = [_features(draw_counts(design, flat[i], spread[i], rng), design) for i in picked]
-    seen = _features(design.counts, design)
-    return tuple(_compare(name, seen[name], np.array([r[name] for r in replicas])) for name in seen)
+def predictive_checks(design: Design, replicas: Floats) -> tuple[Check, ...]:
+    """Return checks of zeros and of variation: seen, against replicated counts (n, N, T)."""
+    seen, drawn = _features(design.counts, design), [_features(counts, design) for counts in replicas]
+    return tuple(_compare(name, seen[name], np.array([r[name] for r in drawn])) for name in seen)
 
 
 def _features(counts: Floats, design: Design) -> dict[str, float]:
