@@ -510,16 +510,19 @@ class Estimate:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Return the estimate that `to_dict` wrote."""
-        fields = dict(values)
-        for key in ("path", "cells", "weights", "psi", "draws", "null"):
-            fields[key] = _frame(fields.get(key))
-        fields["checks"] = tuple(Check(**check) for check in fields.get("checks", ()))
-        fields["clusters"] = None if fields.get("clusters") is None else np.asarray(fields["clusters"])
-        for key in ("value", "std_error"):
-            fields[key] = float("nan") if fields[key] is None else fields[key]
-        fields["companions"] = {key: cls.from_dict(value) for key, value in fields.get("companions", {}).items()}
-        return cls(**fields)
+        """Return the estimate that `to_dict` wrote.
+
+        Raises
+        ------
+        EstimationError
+            Where the values are not those of an estimate.
+        """
+        try:
+            return cls(**_fields(values))
+        except (AttributeError, KeyError, TypeError, ValueError) as problem:
+            raise EstimationError(
+                f"These are not the values of an estimate as to_dict writes them: {problem}."
+            ) from problem
 
     @property
     def __maketables_coef_table__(self) -> pd.DataFrame:
@@ -653,6 +656,19 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     return value if value is None or isinstance(value, (str, bool, int)) else str(value)
+
+
+def _fields(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of an estimate from plain values."""
+    fields = dict(values)
+    for key in ("path", "cells", "weights", "psi", "draws", "null"):
+        fields[key] = _frame(fields.get(key))
+    fields["checks"] = tuple(Check(**check) for check in fields.get("checks", ()))
+    fields["clusters"] = None if fields.get("clusters") is None else np.asarray(fields["clusters"])
+    for key in ("value", "std_error"):
+        fields[key] = float("nan") if fields[key] is None else float(fields[key])
+    fields["companions"] = {key: Estimate.from_dict(value) for key, value in fields.get("companions", {}).items()}
+    return fields
 
 
 def _frame(value: Mapping[str, Any] | None) -> pd.DataFrame | None:

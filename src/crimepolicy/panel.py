@@ -477,6 +477,9 @@ def as_kind(frame: pd.DataFrame, kind: Literal["pandas", "polars", "pyarrow"]) -
 
 def _plain(column: pd.Series) -> Any:
     values = column.to_numpy()
+    if values.dtype == "datetime64[s]":
+        # pandas keeps seconds, which polars does not take.
+        return values.astype("datetime64[ms]")
     return (
         [None if v is None or v is pd.NA or (isinstance(v, float) and np.isnan(v)) else v for v in values]
         if values.dtype == object

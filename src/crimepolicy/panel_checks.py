@@ -4,7 +4,10 @@ The first group looks at the long table and raises; the second looks at the fini
 and returns the offending labels, so that a design can decide whether they matter to it.
 """
 
+import os
 from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,8 +33,13 @@ __all__ = [
     "non_numeric",
     "nonpositive_population",
     "switches_off",
+    "too_many_cells",
     "treatment_not_binary",
 ]
+
+_BYTES_PER_CELL = 64
+"""While a panel is read, up to eight arrays of eight bytes are alive."""
+_CONTAINER = Path("/sys/fs/cgroup/memory.max")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +91,15 @@ def non_numeric(column: str, values: np.ndarray[Any, Any]) -> np.ndarray[Any, np
         return values.astype(np.float64)
     if values.dtype.kind == "f":
         return np.asarray(values, dtype=np.float64)
-    series = pd.Series(values, dtype=object)
-    text = series.map(lambda v: isinstance(v, str))
-    numbers = pd.to_numeric(series.where(~text), errors="coerce")
-    bad = text | (numbers.isna() & series.notna())
-    if bad.any():
-        examples = [f"{v!r} in row {i}" for i, v in series[bad].head(5).items()]
+    numbers = [_number(value) for value in values]
+    bad = [row for row, number in enumerate(numbers) if number is None]
+    if bad:
+        examples = [f"{values[row]!r} in row {row}" for row in bad[:5]]
         raise PanelError(
-            f"Column {column!r} should hold numbers but holds {offenders(examples, total=int(bad.sum()))}. Convert it first, for "
+            f"Column {column!r} should hold numbers but holds {offenders(examples, total=len(bad))}. Convert it first, for "
             f"example with pandas.to_numeric."
         )
-    return numbers.to_numpy(dtype=np.float64)
+    return np.asarray(numbers, dtype=np.float64)
 
 
 def infinite_outcome(column: str, values: np.ndarray[Any, Any]) -> None:
@@ -115,11 +121,11 @@ def mixed_type_times(column: str, values: np.ndarray[Any, Any]) -> None:
         raise PanelError(f"Column {column!r} mixes types of time: {listed}. Convert it to one type first.")
 
 
-def irregular_periods(column: str, absent: list[str], step: str) -> None:
+def irregular_periods(column: str, absent: list[str], total: int, step: str) -> None:
     """Raise when the periods present do not follow each other at a regular step."""
-    if absent:
+    if total:
         raise PanelError(
-            f"Column {column!r} is not regular: read as {step}, no unit has a row for {offenders(absent)}. Aggregate to a "
+            f"Column {column!r} is not regular: read as {step}, no unit has a row for {offenders(absent, total=total)}. Aggregate to a "
             "coarser period, or add the absent periods (as missing values if nothing is known)."
         )
 
@@ -130,6 +136,16 @@ def duplicated_cells(unit: str, time: str, pairs: list[tuple[object, object]], t
         raise PanelError(
             f"Several rows share one ({unit}, {time}): {_cells(pairs, total)}. Sum or drop them first, for "
             f"example with groupby([{unit!r}, {time!r}])."
+        )
+
+
+def too_many_cells(units: int, periods: int) -> None:
+    """Raise when the arrays of a panel would not fit into the memory of this machine."""
+    needed, there = units * periods * _BYTES_PER_CELL, _memory()
+    if needed > there:
+        raise PanelError(
+            f"{units:,} units by {periods:,} periods need about {needed / 2**30:,.0f} GiB, and there are {there / 2**30:,.0f}. Aggregate "
+            "to a coarser period, or keep fewer units or a shorter window."
         )
 
 
@@ -209,6 +225,36 @@ def non_integer_counts(Y: np.ndarray[Any, Any]) -> int:
     """Return the number of observed cells that are not whole numbers."""
     seen = Y[~np.isnan(Y)]
     return int((seen != np.round(seen)).sum())
+
+
+def _memory() -> float:
+    """Return the bytes of memory of this machine, or of the container that the process runs in."""
+    known = []
+    if hasattr(os, "sysconf"):
+        known.append(float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
+    try:
+        known.append(float(_CONTAINER.read_text("ascii")))
+    except (OSError, ValueError):
+        # No container, or one without a limit ("max").
+        known.append(float("inf"))
+    return min(known)
+
+
+def _number(value: Any) -> float | None:
+    """Return a value as a float, NaN where it is missing, None where it is no number: text that looks like one is none."""
+    if value is None or value is pd.NA or value is pd.NaT:
+        return float("nan")
+    if isinstance(value, Decimal):
+        return float("nan") if value.is_nan() else float(value)
+    # NumPy counts durations among the whole numbers.
+    if not isinstance(value, (int, float, np.number, np.bool_)) or isinstance(
+        value, (np.complexfloating, np.timedelta64)
+    ):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def _cells(pairs: list[tuple[object, object]], total: int) -> str:

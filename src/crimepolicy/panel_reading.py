@@ -11,7 +11,7 @@ import pandas as pd
 from crimepolicy import panel_checks as checks
 from crimepolicy.errors import DesignError, PanelError, offenders
 from crimepolicy.panel_checks import Check
-from crimepolicy.periods import Frequency, read_periods, regular_index
+from crimepolicy.periods import Frequency, read_periods, regular_index, whole_numbers
 
 if TYPE_CHECKING:
     from crimepolicy.panel import Panel
@@ -135,11 +135,14 @@ def _values(table: nw.DataFrame[Any], column: str) -> Array:
     native = table[column].to_native()
     if isinstance(native, pd.Series):
         if isinstance(native.dtype, pd.CategoricalDtype):
-            return native.astype(native.cat.categories.dtype).to_numpy()
+            return np.asarray(native)
         if native.dtype == "boolean" or str(native.dtype)[:3] in {"Int", "UIn", "Flo"}:
             return native.to_numpy(dtype=float, na_value=np.nan)
         return native.to_numpy()
-    return np.asarray(table[column].to_numpy())
+    values = table[column]
+    # Whole numbers of 128 bits have no place in an array, and nothing that is counted needs them.
+    wide = values.dtype in (nw.Int128, nw.UInt128)
+    return np.asarray((values.cast(nw.Float64) if wide else values).to_numpy())
 
 
 def _numbers(table: nw.DataFrame[Any], grid: _Grid, column: str) -> Array:
@@ -148,21 +151,36 @@ def _numbers(table: nw.DataFrame[Any], grid: _Grid, column: str) -> Array:
     return grid.place(values)
 
 
-def _factorise(column: str, values: Array) -> tuple[Array, Array]:
-    """Return codes (rows,) and the distinct values in order of first appearance."""
-    codes, distinct = pd.factorize(values)
-    checks.missing_labels(column, codes < 0)
+def _factorise(column: str, values: Array, *, complete: bool = True) -> tuple[Array, Array]:
+    """Return codes (rows,) and the distinct values in order of first appearance; a missing value is one, or an error."""
+    try:
+        codes, distinct = pd.factorize(values, use_na_sentinel=complete)
+    except TypeError as error:
+        raise PanelError(f"Column {column!r} holds values that cannot be labels: {error}.") from error
+    if complete:
+        checks.missing_labels(column, codes < 0)
     return codes, np.asarray(distinct)
+
+
+def _sorted(column: str, labels: Array) -> Array:
+    """Return the order of the labels (k,)."""
+    try:
+        return np.argsort(labels, kind="stable")
+    except TypeError as error:
+        raise PanelError(
+            f"Column {column!r} holds labels without an order ({error}). Use text or whole numbers."
+        ) from error
 
 
 def _grid(table: nw.DataFrame[Any], unit: str, time: str, frequency: Frequency | None) -> _Grid:
     unit_codes, unit_values = _factorise(unit, _values(table, unit))
     time_codes, time_values = _factorise(time, _values(table, time))
     checks.mixed_type_times(unit, unit_values)
-    order = np.argsort(unit_values, kind="stable")
+    order = _sorted(unit, unit_values)
     row = np.argsort(order)[unit_codes]
     labels = read_periods(time, time_values, frequency)
     periods = regular_index(time, labels)
+    checks.too_many_cells(len(order), len(periods))
     column = periods.get_indexer(labels)[time_codes]
     cell = row * len(periods) + column
     counts = np.bincount(cell, minlength=len(order) * len(periods))
@@ -225,8 +243,8 @@ def _from_dates(table: nw.DataFrame[Any], grid: _Grid, column: str, ledger: list
     known = pd.notna(values)
     if values.dtype.kind in "fiu":
         known &= np.isfinite(values.astype(float)) & (values != 0)
-        values = np.where(known, values, 0).astype(np.int64)
-    codes, distinct = pd.factorize(values)
+        values = whole_numbers(column, np.where(known, values, 0)).to_numpy()
+    codes, distinct = _factorise(column, values, complete=False)
     codes = np.where(known, codes, -1)
     used = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(distinct)) > 0)
     start = np.full(len(distinct) + 1, np.inf)
@@ -287,7 +305,7 @@ def _unit_labels(table: nw.DataFrame[Any], grid: _Grid, column: str, *, numeric:
     values = _values(table, column)
     if numeric:
         values = checks.non_numeric(column, values)
-    codes, distinct = pd.factorize(values, use_na_sentinel=False)
+    codes, distinct = _factorise(column, values, complete=False)
     per_unit = np.zeros(len(grid.units), dtype=np.intp)
     per_unit[grid.row] = codes
     changing = np.unique(grid.row[per_unit[grid.row] != codes])

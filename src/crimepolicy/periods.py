@@ -8,7 +8,7 @@ import pandas as pd
 from crimepolicy.errors import PanelError, choose
 from crimepolicy.panel_checks import irregular_periods, mixed_type_times
 
-__all__ = ["Frequency", "read_periods", "regular_index"]
+__all__ = ["Frequency", "read_periods", "regular_index", "whole_numbers"]
 
 Frequency = Literal["day", "week", "month", "quarter", "year", "integer"]
 _CODES = {"day": "D", "week": "W", "month": "M", "quarter": "Q", "year": "Y"}
@@ -37,13 +37,12 @@ def read_periods(column: str, values: np.ndarray[Any, Any], frequency: Frequency
     """
     if frequency is not None:
         choose("frequency", frequency, Frequency)
-    if len(values) and isinstance(values[0], pd.Period):
-        periods: pd.Index = pd.PeriodIndex(values)
-        return periods
     if values.dtype.kind != "M":
         mixed_type_times(column, values)
+    if len(values) and isinstance(values[0], pd.Period):
+        return _periods(column, values)
     if values.dtype.kind in "iuf" or (len(values) and isinstance(values[0], (int, np.integer))):
-        return _whole_numbers(column, values)
+        return whole_numbers(column, values)
     if frequency == "integer":
         raise PanelError(
             f"Column {column!r} holds dates, not whole numbers; frequency='integer' does not fit it. Leave frequency out."
@@ -54,28 +53,51 @@ def read_periods(column: str, values: np.ndarray[Any, Any], frequency: Frequency
     return pd.Index(stamps.to_period(_CODES[frequency or _infer(stamps)]))
 
 
-def _whole_numbers(column: str, values: np.ndarray[Any, Any]) -> pd.Index:
-    broken = values[values != np.round(values)]
+def _periods(column: str, values: np.ndarray[Any, Any]) -> pd.Index:
+    try:
+        periods: pd.Index = pd.PeriodIndex(values)
+    except ValueError as error:
+        raise PanelError(f"Column {column!r} mixes periods: {error}. Convert them to one frequency first.") from error
+    return periods
+
+
+def whole_numbers(column: str, values: np.ndarray[Any, Any]) -> pd.Index:
+    """Return numbered times as an integer index, or raise where they are not whole."""
+    numbers = np.asarray(values, dtype=np.float64)
+    # Beyond this size neighbouring whole numbers are no longer different floats.
+    broken = values[(numbers != np.round(numbers)) | ~(np.abs(numbers) < 2**53)]
     if broken.size:
         raise PanelError(
             f"Column {column!r} has times that are not whole numbers, such as {broken[0]}. Number the periods 1, 2, 3, ..."
         )
-    index: pd.Index = pd.Index(values.astype(np.int64))
+    index: pd.Index = pd.Index(numbers.astype(np.int64))
     return index
 
 
 def _timestamps(column: str, values: np.ndarray[Any, Any]) -> pd.DatetimeIndex | pd.PeriodIndex:
     try:
-        if len(values) and isinstance(values[0], str):
-            if "Q" in values[0]:
-                return pd.PeriodIndex(values, freq="Q")
-            return pd.DatetimeIndex(pd.to_datetime(values, format="ISO8601")).tz_localize(None)
-        return pd.DatetimeIndex(pd.to_datetime(values)).tz_localize(None)
-    except (ValueError, TypeError) as error:
-        examples = ", ".join(repr(v) for v in values[:3])
-        raise PanelError(
-            f"Column {column!r} cannot be read as times ({examples}). Use integers, dates, or strings such as '2008-05', '2008-05-13' or '2008Q2'."
-        ) from error
+        stamps = _parsed(values)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise _unreadable(column, values) from error
+    unread = np.flatnonzero(stamps.isna())
+    if unread.size:
+        raise _unreadable(column, values[unread])
+    return stamps
+
+
+def _parsed(values: np.ndarray[Any, Any]) -> pd.DatetimeIndex | pd.PeriodIndex:
+    if len(values) and isinstance(values[0], str):
+        if "Q" in values[0]:
+            return pd.PeriodIndex(values, freq="Q")
+        return pd.DatetimeIndex(pd.to_datetime(values, format="ISO8601")).tz_localize(None)
+    return pd.DatetimeIndex(pd.to_datetime(values)).tz_localize(None)
+
+
+def _unreadable(column: str, values: np.ndarray[Any, Any]) -> PanelError:
+    examples = ", ".join(repr(v) for v in values[:3])
+    return PanelError(
+        f"Column {column!r} cannot be read as times ({examples}). Use integers, dates, or strings such as '2008-05', '2008-05-13' or '2008Q2'."
+    )
 
 
 def _infer(stamps: pd.DatetimeIndex) -> Frequency:
@@ -96,16 +118,23 @@ def regular_index(column: str, periods: pd.Index) -> pd.Index:
     A period that no unit has is an error: nothing says whether it was not recorded or never was.
     """
     ordered = periods.unique().sort_values()
+    # The span is never laid out before it is known to be full: one mistyped year would fill the memory.
+    places = ordered.asi8 if isinstance(ordered, pd.PeriodIndex) else ordered.to_numpy()
+    jumps = np.diff(places)
     if isinstance(ordered, pd.PeriodIndex):
-        full: pd.Index = pd.period_range(ordered[0], ordered[-1], freq=ordered.freq)
-        step = f"periods of one {_frequency_name(ordered)}"
+        size, step = getattr(ordered.freq, "n", 1), f"periods of one {_frequency_name(ordered)}"
     else:
-        size = int(np.gcd.reduce(np.diff(ordered.to_numpy()))) if len(ordered) > 1 else 1
-        full = pd.Index(np.arange(ordered[0], ordered[-1] + 1, size), dtype=np.int64)
+        size = int(np.gcd.reduce(jumps)) if len(jumps) else 1
         step = f"whole numbers at a step of {size}"
-    absent = full.difference(ordered)
-    irregular_periods(column, [str(p) for p in absent], step)
-    return full
+    after = np.flatnonzero(jumps > size)
+    missing = int((jumps[after] // size - 1).sum())
+    irregular_periods(column, [str(_next(ordered, k, size)) for k in after[:5]], missing, step)
+    return ordered
+
+
+def _next(ordered: pd.Index, k: int, size: int) -> object:
+    """Return the period after the k-th, which is not there."""
+    return ordered[k] + (1 if isinstance(ordered, pd.PeriodIndex) else size)
 
 
 def _frequency_name(periods: pd.PeriodIndex) -> str:

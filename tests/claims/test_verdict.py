@@ -161,7 +161,7 @@ def test_a_deviation_does_not_change_the_digest_but_the_seed_does(write):
         ("than = 1,", "than = nan,", "should be a finite number"),
         ('overturn = "More truces."', "", "lacks overturn"),
         ('family = "truces"', "", "lacks family"),
-        ("[report]", "[report", "not valid TOML"),
+        ("[report]", "[report", "cannot be read as TOML"),
     ],
 )
 def test_malformed_claims_say_where(write, old, new, message):
@@ -193,7 +193,7 @@ def test_missing_numbers_are_named(write, change, message):
     ("text", "message"),
     [
         ("[truces]\n", "no table"),
-        ("[plan", "not valid TOML"),
+        ("[plan", "cannot be read as TOML"),
         (PLAN + '[[deviation]]\nsection = "truces"\n', "lacks date, what, why, replaces"),
     ],
 )

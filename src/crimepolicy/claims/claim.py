@@ -116,18 +116,21 @@ def read_claims(path: Path | str) -> tuple[Claim, ...]:
     path = Path(path)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as problem:
-        raise ClaimError(f"{path.name} is not valid TOML: {problem}.") from problem
+    except (OSError, ValueError, RecursionError) as problem:
+        raise ClaimError(f"{path.name} cannot be read as TOML: {problem}.") from problem
     where = path.name
     _require(content, ("report", "plan", "claim"), where)
     _require(content["report"], _REPORT, f"{where}, [report]")
     _require(content["plan"], ("section", "digest"), f"{where}, [plan]")
+    if not isinstance(content["claim"], list):
+        raise ClaimError(f"{where}: every claim is a table [[claim]] of its own.")
     return tuple(_claim(table, content, where) for table in content["claim"])
 
 
-def _claim(table: Mapping[str, Any], content: Mapping[str, Any], where: str) -> Claim:
-    where = f"{where}, claim {table.get('id', '?')}"
-    _require(table, (*_CLAIM, "criteria"), where)
+def _claim(table: Any, content: Mapping[str, Any], where: str) -> Claim:
+    _require(table, (*_CLAIM, "criteria"), f"{where}, a claim")
+    where = f"{where}, claim {table['id']}"
+    _require(table["criteria"], (), f"{where}, criteria")
     criteria = tuple(_criterion(name, entry, where) for name, entry in table["criteria"].items())
     claim = Claim(
         **{key: str(table[key]) for key in _CLAIM},
@@ -141,7 +144,7 @@ def _claim(table: Mapping[str, Any], content: Mapping[str, Any], where: str) -> 
     return claim
 
 
-def _criterion(name: str, entry: Mapping[str, Any], where: str) -> Criterion:
+def _criterion(name: str, entry: Any, where: str) -> Criterion:
     where = f"{where}, criterion {name}"
     _require(entry, ("of", "is", "than", "why"), where)
     if entry["is"] not in get_args(Operator):
@@ -173,7 +176,9 @@ def _check_expressions(claim: Claim, where: str) -> None:
         raise ClaimError(f"{where}: criteria that no expression uses: {offenders(idle)}. Remove them, or use them.")
 
 
-def _require(table: Mapping[str, Any], keys: tuple[str, ...], where: str) -> None:
+def _require(table: object, keys: tuple[str, ...], where: str) -> None:
+    if not isinstance(table, Mapping):
+        raise ClaimError(f"{where} should be a table of names and values, not {table!r}.")
     absent = [key for key in keys if key not in table]
     if absent:
         raise ClaimError(f"{where} lacks {', '.join(absent)}.")

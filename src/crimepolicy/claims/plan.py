@@ -81,11 +81,13 @@ def read_plan(path: Path | str) -> Plan:
     path = Path(path)
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as problem:
-        raise ClaimError(f"{path.name} is not valid TOML: {problem}.") from problem
-    if "plan" not in content:
+    except (OSError, ValueError, RecursionError) as problem:
+        raise ClaimError(f"{path.name} cannot be read as TOML: {problem}.") from problem
+    if not isinstance(content.get("plan"), dict):
         raise ClaimError(f"{path.name} has no table [plan] with the seed and the date on which it was frozen.")
-    deviations = tuple(content.get("deviation", ()))
+    deviations = content.get("deviation", [])
+    if not (isinstance(deviations, list) and all(isinstance(entry, dict) for entry in deviations)):
+        raise ClaimError(f"{path.name}: every deviation is a table [[deviation]] of its own.")
     for entry in deviations:
         absent = [key for key in ("section", "date", "what", "why", "replaces") if key not in entry]
         if absent:
@@ -93,4 +95,4 @@ def read_plan(path: Path | str) -> Plan:
                 f"A deviation in {path.name} lacks {', '.join(absent)}. Every deviation is dated and reasoned."
             )
     sections = {name: table for name, table in content.items() if name not in _SHARED}
-    return Plan(content["plan"], content.get("seen_before", {}), sections, deviations)
+    return Plan(content["plan"], content.get("seen_before", {}), sections, tuple(deviations))

@@ -84,18 +84,18 @@ def _from_file(path: Path, given: dict[str, Any]) -> Panel:
 def _table(path: Path) -> Any:
     import polars as pl
 
+    from crimepolicy.data.reading import read_parquet
+
     if not path.is_file():
         raise PanelError(f"There is no file {path}.")
     if path.suffix.lower() == ".parquet":
-        reading: Callable[[], pl.DataFrame] = lambda: pl.read_parquet(path)  # noqa: E731
-    else:
-        separator = "\t" if ".tsv" in path.suffixes else ","
-        reading = lambda: pl.read_csv(path, separator=separator, infer_schema_length=None)  # noqa: E731
+        return read_parquet(path)
+    separator = "\t" if ".tsv" in path.suffixes else ","
     try:
-        return reading()
-    except (pl.exceptions.PolarsError, OSError, UnicodeError) as problem:
-        first = str(problem).splitlines()[0]
-        raise PanelError(f"{path.name} cannot be read as {path.suffix.lstrip('.') or 'csv'}: {first}.") from problem
+        return pl.read_csv(path, separator=separator, infer_schema_length=None)
+    except (OSError, UnicodeError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as problem:
+        first = (str(problem).splitlines() or ["no reason given"])[0]
+        raise PanelError(f"{path.name} cannot be read as CSV: {first}.") from problem
 
 
 def _period(text: str) -> Any:

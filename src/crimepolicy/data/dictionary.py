@@ -1,6 +1,5 @@
 """Data dictionaries: what every column of a processed table means, and a check against it."""
 
-import tomllib
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import polars as pl
 
 from crimepolicy.data.paths import processed_folder
+from crimepolicy.data.reading import read_toml
 from crimepolicy.errors import DataError, offenders, suggest
 
 __all__ = ["Column", "Dictionary", "Total", "check_table", "list_tables", "read_dictionary"]
@@ -118,10 +118,10 @@ def read_dictionary(name: str, folder: Path | None = None) -> Dictionary:
     path = folder / f"{name}.toml"
     if not path.is_file():
         raise DataError(f"There is no table {name!r}.{suggest(name, list_tables(folder))}")
-    record = tomllib.loads(path.read_text("utf-8"))
+    record = read_toml(path)
     try:
         return _dictionary(name, record)
-    except (KeyError, TypeError) as problem:
+    except (KeyError, IndexError, TypeError, AttributeError) as problem:
         raise DataError(f"The dictionary {path.name} is malformed: {problem}.") from problem
 
 

@@ -1,12 +1,12 @@
 """Records of the sources: who made the figures, under which terms, and which bytes we read."""
 
 import json
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from crimepolicy.data.paths import processed_folder, raw_folder
+from crimepolicy.data.reading import read_toml
 from crimepolicy.errors import DataError, suggest
 
 __all__ = ["Source", "SourceFile", "list_sources", "read_source"]
@@ -94,12 +94,12 @@ def _records(folder: Path | None) -> dict[str, dict[str, Any]]:
         records: dict[str, dict[str, Any]] = shipped["sources"]
         return records
     files = sorted(folder.glob("*/source.toml"))
-    return {file.parent.name: tomllib.loads(file.read_text("utf-8")) for file in files}
+    return {file.parent.name: read_toml(file) for file in files}
 
 
 def _source(name: str, record: dict[str, Any]) -> Source:
-    licence = record.get("licence", {})
     try:
+        licence = record["licence"]
         return Source(
             id=name,
             producer=record["producer"],
@@ -118,3 +118,5 @@ def _source(name: str, record: dict[str, Any]) -> Source:
         )
     except KeyError as missing:
         raise DataError(f"The record of source {name!r} lacks {missing.args[0]!r}.") from None
+    except TypeError as problem:
+        raise DataError(f"The record of source {name!r} is malformed: {problem}.") from problem

@@ -5,8 +5,9 @@ from typing import Any, Literal
 import pandas as pd
 import polars as pl
 
-from crimepolicy.data.dictionary import list_tables
+from crimepolicy.data.dictionary import list_tables, read_dictionary
 from crimepolicy.data.paths import processed_folder
+from crimepolicy.data.reading import read_parquet
 from crimepolicy.errors import DataError, choose, suggest
 
 __all__ = ["load_table"]
@@ -47,11 +48,11 @@ def load_table(name: str, *, columns: list[str] | None = None, frame: Frame = "p
     path = processed_folder() / f"{name}.parquet"
     if not path.is_file():
         raise DataError(f"There is no table {name!r}.{suggest(name, list_tables())}")
-    known = pl.read_parquet_schema(path)
+    known = [entry.name for entry in read_dictionary(name).columns] if columns else []
     for column in columns or ():
         if column not in known:
-            raise DataError(f"Table {name!r} has no column {column!r}.{suggest(column, list(known))}")
-    table = pl.read_parquet(path, columns=columns)
+            raise DataError(f"Table {name!r} has no column {column!r}.{suggest(column, known)}")
+    table = read_parquet(path, columns)
     return table if frame == "polars" else _pandas(table)
 
 
