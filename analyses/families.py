@@ -4,6 +4,7 @@ from analyses.family import Family
 from analyses.kingpins_family import FAMILY as KINGPINS
 from analyses.medellin_extradition import FAMILY as MEDELLIN_EXTRADITION
 from analyses.quadrants import FAMILY as QUADRANTS
+from analyses.raids import FAMILY as RAIDS
 from analyses.upp_family import FAMILY as UPP
 
 FAMILIES: tuple[Family, ...] = (
@@ -11,4 +12,5 @@ FAMILIES: tuple[Family, ...] = (
     UPP,
     MEDELLIN_EXTRADITION,
     QUADRANTS,
+    RAIDS,
 )

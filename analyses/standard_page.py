@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,9 @@ _GROUPS = {
     "specification": "One thing changed at a time",
 }
 _AXIS = (0.2, 5.0)
+_LABEL = 38
+"""Characters in a line of a label, so that labels leave room for the intervals."""
+_LABEL = 46
 
 
 def standard_family(
@@ -79,8 +83,13 @@ def _draw(folder: Path, results: Results, placebos: Results, plan: Plan, *, sect
 
 def _height(name: str, panels: Sequence[Panel]) -> float:
     if name == "effects":
-        return sum(1.0 + 0.27 * len(panel.data["label"]) for panel in panels)
+        return sum(_rows_height(panel.data["label"]) for panel in panels)
     return {"series": 2.9, "path": 2.9, "null": 2.3}[name] * len(panels)
+
+
+def _rows_height(labels: Sequence[str]) -> float:
+    """Return the height of rows of intervals in inches; a label of two lines takes more."""
+    return 1.0 + 0.16 * len(labels) + 0.14 * sum(len(wrap(label, _LABEL)) for label in labels)
 
 
 def _series_panels(numbers: Results, level: float) -> list[Panel]:
@@ -123,7 +132,8 @@ def _interval_data(found: Sequence[Results], scale: str) -> dict[str, Any]:
     if scale == "ratio":
         columns["low"] = [float(np.log(_AXIS[0] / 10)) if low is None else low for low in columns["low"]]
     ends = [float(np.log(end)) for end in _AXIS] if scale == "ratio" else None
-    labels = [row["label"] for row in found]
+    # A label as long as a sentence would leave no room for the axis; the table gives it whole.
+    labels = [shorten(row.get("short", row["label"]), _LABEL, placeholder="\u2026") for row in found]
     return {
         "kind": "terms",
         "scale": "log" if scale == "ratio" else "level",
@@ -208,8 +218,8 @@ def _excluding(panel: Results) -> str:
 def _effects_section(numbers: Results, task: str, figures: Path) -> Section:
     listed = [numbers["rows"][name] for name in numbers["order"]]
     shown = [row for row in listed if row["value"] is not None]
-    panels = [sum(row["scale"] == scale for row in shown) for scale in ("ratio", "level")]
-    height = round(96 * sum(1.0 + 0.27 * count for count in panels if count))
+    labels = [[row["label"] for row in shown if row["scale"] == scale] for scale in ("ratio", "level")]
+    height = round(96 * sum(_rows_height(found) for found in labels if found))
     caption = "Bars: 95% intervals. Effects as change against what was expected; the axis ends at a fifth and at five times what was expected, and the table gives the ends beyond."
     figure = Figure("Effects", figures / f"{task}.svg", _range(shown), caption, task, height=height)
     groups = list(dict.fromkeys(row["group"] for row in listed))
@@ -232,7 +242,7 @@ def _effect_table(found: Sequence[Results], group: str, task: str) -> Table:
 
 def _effect_row(row: Results, task: str) -> Cells:
     if row["value"] is None:
-        return (row["label"], Cell(f"Not computed: {row['failed']}", task), "", "", "", "")
+        return (row["label"], "not computed", "", "", "", row["failed"])
     show = change if row["scale"] == "ratio" else number
     found = "" if row["detectable"] is None else _detectable(row)
     p = "" if row["p_value"] is None else p_value(row["p_value"])
