@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from crimepolicy.inference.multiplier import multiplier_bootstrap as multiplier_bootstrap
     from crimepolicy.inference.placebo import placebo_test as placebo_test
     from crimepolicy.inference.randomization import randomization_test as randomization_test
+    from crimepolicy.inference.shared_noise import alvarez_ferman as alvarez_ferman
     from crimepolicy.inference.sign_change import sign_change_test as sign_change_test
     from crimepolicy.inference.wild import wild_bootstrap as wild_bootstrap
     from crimepolicy.sensitivity.breakdown import breakdown as breakdown
@@ -107,6 +108,7 @@ _HOMES = {
     "inference.multiplier": ["multiplier_bootstrap"],
     "inference.placebo": ["placebo_test"],
     "inference.randomization": ["randomization_test"],
+    "inference.shared_noise": ["alvarez_ferman"],
     "inference.sign_change": ["sign_change_test"],
     "inference.wild": ["wild_bootstrap"],
     "sensitivity.breakdown": ["breakdown"],

@@ -1,6 +1,8 @@
 """Few treated places: borrowed noise, changed signs, and the list of what is valid."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from crimepolicy.inference.conley_taber import conley_taber
 from crimepolicy.inference.control_noise import control_noise
 from crimepolicy.inference.ferman_pinto import ferman_pinto
 from crimepolicy.inference.few_treated import few_treated
+from crimepolicy.inference.shared_noise import alvarez_ferman
 from crimepolicy.inference.sign_change import sign_change_test
 from crimepolicy.panel import Panel
 
@@ -66,6 +69,37 @@ def test_a_large_place_is_given_less_noise(panels: Panels, estimators: Estimator
     assert large.null[HEADLINE].std() == pytest.approx(truth[0], rel=0.5)
     assert small.null[HEADLINE].std() == pytest.approx(truth[1], rel=0.3)
     assert next(c for c in large.checks if c.name == "variance_by_population").value > 0.9
+
+
+def test_one_control_lends_its_noise_to_all_treated_places(panels: Panels, estimators: Estimators) -> None:
+    effect = estimators["two_way"](panels["normal"](15, 8, treated=2, at=5, seed=1))
+    noise = control_noise(effect).noise
+    shared = alvarez_ferman(effect)
+    # Both treated places have one date, so that each control lends the same noise to each of them.
+    assert np.sort(shared.null[HEADLINE]) == pytest.approx(np.sort(2 * noise[:, 0]), rel=ROUNDING)
+    ratio = next(c for c in shared.checks if c.name == "shared_noise").value
+    assert ratio == pytest.approx(np.sqrt(2))
+    assert shared.p_value() >= conley_taber(effect).p_value()
+    one = estimators["two_way"](panels["normal"](15, 8, treated=1, at=5, seed=1))
+    assert alvarez_ferman(one).p_value() == conley_taber(one).p_value()
+
+
+def test_groups_lie_as_the_treated_places_do(panels: Panels, estimators: Estimators) -> None:
+    panel = panels["normal"](20, 8, treated=2, at=5, seed=1)
+    # Places on the equator, one degree apart; the treated ones are first and second, so that groups are neighbours.
+    line = replace(panel, coordinates=np.column_stack([np.arange(20.0), np.zeros(20)]))
+    effect = estimators["two_way"](line)
+    noise = control_noise(effect).noise[:, 0]
+    near = alvarez_ferman(effect, sharing="distance").null[HEADLINE].to_numpy()
+    assert len(near) == 36
+    # Ties between the neighbours on both sides go to the first; the first control has one neighbour only.
+    assert near[:18] == pytest.approx(noise + np.r_[noise[1], noise[:-1]], rel=ROUNDING)
+    with pytest.raises(InferenceError, match="needs coordinates"):
+        alvarez_ferman(estimators["two_way"](panel), sharing="distance")
+    hole = line.coordinates.copy()
+    hole[4] = np.nan
+    with pytest.raises(InferenceError, match="missing for u004"):
+        alvarez_ferman(estimators["two_way"](replace(line, coordinates=hole)), sharing="distance")
 
 
 def test_signs_by_hand(panels: Panels, estimators: Estimators) -> None:
@@ -173,3 +207,31 @@ def test_size_with_two_treated_places_of_unequal_variance(panels: Panels, estima
     assert rejected["conley_taber, large"] < low + 2
     assert low <= rejected["ferman_pinto, small"] <= high
     assert rejected["ferman_pinto, large"] <= high
+
+
+@pytest.mark.slow
+def test_size_with_two_treated_neighbours(panels: Panels, estimators: Estimators) -> None:
+    """Places on a line whose shocks fade over four places; the two treated ones are neighbours."""
+    draws, rejected = 300, {"conley_taber": 0, "unknown": 0, "distance": 0}
+    spots = np.arange(60.0)
+    root = np.linalg.cholesky(np.exp(-np.abs(spots[:, None] - spots) / 4))
+    D = np.zeros((60, 8), dtype=bool)
+    D[[30, 31], 4:] = True
+    units, periods = pd.Index([f"u{i:02d}" for i in range(60)]), pd.RangeIndex(8)
+    place = np.column_stack([spots / 10, np.zeros(60)])
+    for seed in range(draws):
+        Y = root @ np.random.default_rng(seed).standard_normal((60, 8))
+        effect = estimators["two_way"](Panel(Y=Y, D=D, units=units, periods=periods, coordinates=place))
+        rejected["conley_taber"] += conley_taber(effect, draws=999, seed=seed).p_value() <= 0.05
+        for sharing in ("unknown", "distance"):
+            rejected[sharing] += alvarez_ferman(effect, sharing=sharing).p_value() <= 0.05
+    rates = {name: round(n / draws, 3) for name, n in rejected.items()}
+    lines = [
+        "Two treated neighbours among 60 places, shocks fading over four places, 300 panels, nominal 0.05",
+        str(rates),
+    ]
+    (Path(__file__).parents[1] / "coverage" / "few_treated_neighbours.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    low, high = stats.binom.ppf([0.0005, 0.9995], draws, 0.05)
+    assert rejected["conley_taber"] > high
+    assert rejected["unknown"] <= high
+    assert low <= rejected["distance"] <= high

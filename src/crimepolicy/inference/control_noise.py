@@ -12,7 +12,7 @@ from crimepolicy.estimate import HEADLINE, Estimate
 from crimepolicy.inference.influence import panel_of
 from crimepolicy.inference.regression import regression
 
-__all__ = ["ControlNoise", "control_noise", "with_noise"]
+__all__ = ["ControlNoise", "borrowed", "control_noise", "with_noise"]
 
 Array = np.ndarray[Any, Any]
 
@@ -66,8 +66,13 @@ def with_noise(estimate: Estimate, noise: Array, name: str, draws: int, seed: in
     else:
         picks = np.random.default_rng(seed).integers(n, size=(draws, m))
     total = noise[picks, np.arange(m)].sum(axis=1)
-    p = (1 + int((np.abs(total) >= abs(estimate.value)).sum())) / (1 + len(total))
     how = f"{name} ({n:,} untreated and {m:,} treated units, {'all ' if n**m <= draws else ''}{len(total):,} combinations)"
+    return borrowed(estimate, total, how)
+
+
+def borrowed(estimate: Estimate, total: Array, how: str) -> Estimate:
+    """Return the estimate with this noise (draws,) as its distribution under no effect."""
+    p = (1 + int((np.abs(total) >= abs(estimate.value)).sum())) / (1 + len(total))
     return estimate.replace(
         std_error=float("nan"),
         path=None if estimate.path is None else estimate.path.assign(std_error=np.nan),

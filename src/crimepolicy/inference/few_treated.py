@@ -67,6 +67,7 @@ def few_treated(estimate: Estimate) -> tuple[Check, ...]:
         _placebo(design),
         _borrowed("conley_taber", design),
         _borrowed("ferman_pinto", design),
+        _borrowed("alvarez_ferman", design),
         _signs(design),
         _conformal(design),
     )
@@ -175,6 +176,10 @@ def _borrowed(name: str, design: _Design) -> Check:
             "; counts of places of different size do not, see ferman_pinto." if doubt else "."
         )
         return Check(name, None if doubt else True, design.untreated, text)
+    if name == "alvarez_ferman":
+        alone = "; with one treated cluster it is conley_taber" if design.treated == 1 else ""
+        text = f"Valid if treated and untreated places have noise of one variance, even where treated places share shocks{alone}."
+        return Check(name, None, design.untreated, text)
     text = "Valid if the variance of the noise depends on population alone" + (
         "." if design.population else "; population must be given by unit."
     )
