@@ -250,13 +250,13 @@ def _fit_leads(panel: Panel, sample: Bools, spells: Spells, options: _Options, m
 # -------------------------------------------------------------------- terms
 
 
-Terms = list[tuple[Any, Bools]]
+Terms = list[tuple[Any, Ints]]
 
 
 def _headline(state: _State, window: Window | None) -> Terms:
     time = state.targets.event_time
-    inside = ~(time < 0) if window is None else (time >= window[0]) & (time <= window[1])
-    if not inside.any():
+    inside = np.flatnonzero(~(time < 0) if window is None else (time >= window[0]) & (time <= window[1]))
+    if not inside.size:
         raise DesignError(f"No treated cell with an imputed outcome has an event time in {window}.")
     return [(HEADLINE, inside)]
 
@@ -267,12 +267,20 @@ def _path_terms(state: _State, kind: str) -> Terms:
         windows = state.options.windows or {}
         return [(label, _headline(state, (low, high))[0][1]) for label, (low, high) in windows.items()]
     if kind == "event_time":
-        times = np.unique(targets.event_time[~np.isnan(targets.event_time)]).astype(int)
-        return [(int(k), targets.event_time == k) for k in times]
-    after = ~(targets.event_time < 0)
+        return _by_value(targets.event_time, ~np.isnan(targets.event_time))
     position = targets.cohort if kind == "group" else targets.period
-    kept = np.unique(position[after & (position >= 0)])
-    return [(str(state.panel.periods[p]), after & (position == p)) for p in kept]
+    parts = _by_value(position, ~(targets.event_time < 0) & (position >= 0))
+    return [(str(state.panel.periods[p]), cells) for p, cells in parts]
+
+
+def _by_value(values: Floats | Ints, kept: Bools) -> Terms:
+    """Return each value of the kept cells with the positions of its cells."""
+    cells = np.flatnonzero(kept)
+    codes = values[cells].astype(np.int32)
+    order = np.argsort(codes, kind="stable")
+    cells, codes = cells[order], codes[order]
+    starts = np.flatnonzero(np.diff(codes, prepend=codes[:1] - 1))
+    return [(int(codes[start]), part) for start, part in zip(starts, np.split(cells, starts[1:]), strict=True)]
 
 
 # -------------------------------------------------------------------- packing
@@ -282,8 +290,8 @@ Refit = Callable[[Panel], Estimate]
 
 
 def _estimate(state: _State, headline: Terms, path: Terms, kind: str, again: Refit) -> Estimate:
-    member = np.stack([mask for _, mask in headline + path])
-    sums = sum_cells(state.fit, state.targets, member, variance=state.options.variance == "analytic")
+    terms = [cells for _, cells in headline + path]
+    sums = sum_cells(state.fit, state.targets, terms, variance=state.options.variance == "analytic")
     labels = [label for label, _ in path]
     value, psi = sums.contrast(state.options.family)
     if state.options.family == "gaussian":
@@ -462,9 +470,11 @@ def _thin_groups(panel: Panel, targets: Targets, options: _Options) -> Check | N
     if options.variance == "none":
         return None
     level = options.average
-    groups = pd.DataFrame({"group": effect_groups(targets, level), "cluster": panel.clusters[targets.unit]})
-    alone = groups.groupby("group")["cluster"].transform("nunique") == 1
-    share = float(alone.mean())
+    group, cluster = effect_groups(targets, level), pd.factorize(panel.clusters)[0][targets.unit]
+    first = np.zeros(group.max() + 1, dtype=np.intp)
+    first[group] = cluster
+    others = np.bincount(group, cluster != first[group])
+    share = float((others[group] == 0).mean())
     if not share:
         return None
     if options.leave_out:

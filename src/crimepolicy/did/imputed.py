@@ -38,10 +38,8 @@ _COARSER: dict[str, tuple[Average, ...]] = {
     "event_time": ("event_time", "all"),
     "all": ("all",),
 }
-# Stands for an unknown event time; any value below minus the length of a panel would do.
-_UNKNOWN = -1_000_000
-# Keeps two integer labels apart in one.
-_APART = 1 << 32
+# A table of labels may be this many times as long as there are cells.
+_SPARSE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +182,11 @@ def with_noise(
         Cells of different kinds are never in one group.
     """
     chain = _COARSER[average]
-    cluster = pd.factorize(clusters[targets.unit])[0]
+    cluster = pd.factorize(clusters)[0][targets.unit]
     residual = np.full(len(targets.unit), np.nan)
     for level in chain if leave_out else chain[:1]:
         group = effect_groups(targets, level)
-        group = group if kind is None else pd.factorize(group * _APART + kind)[0]
+        group = group if kind is None else _codes(group, kind)
         residual = np.where(np.isnan(residual), _centred(targets, group, cluster, family, leave_out), residual)
     # With one treated cluster in all, nothing is left to compare it with; a check says so.
     return replace(targets, noise=np.nan_to_num(residual))
@@ -198,27 +196,47 @@ def effect_groups(targets: Targets, level: Average) -> Ints:
     """Return the code (m,) of the group of cells with which each cell shares a mean effect."""
     if level == "all":
         return (targets.event_time >= 0).astype(np.intp)
-    clock = np.nan_to_num(targets.event_time, nan=_UNKNOWN).astype(np.int64)
-    return pd.factorize(clock if level == "event_time" else clock * _APART + targets.cohort)[0]
+    clock = np.nan_to_num(
+        targets.event_time, nan=targets.event_time.max(initial=0.0, where=targets.event_time >= 0) + 1
+    )
+    return _codes(clock.astype(np.intp), targets.cohort if level == "cohort" else None)
 
 
-def sum_cells(fit: EffectsFit, targets: Targets, member: Bools, *, variance: bool = True) -> Sums:
-    """Return the sums over the cells of each term; `member` (K, m) says which cells those are."""
-    values = np.stack([targets.observed, targets.imputed, targets.weight, targets.exposure])
-    observed, imputed, weight, exposure = values @ member.T.astype(float)
-    count = member.sum(axis=1)
+def _codes(first: Ints, second: Ints | None = None) -> Ints:
+    """Return codes 0, 1, ... of the values of one or two integer labels (m,) of small range."""
+    key = first - first.min(initial=0)
+    if second is not None:
+        low, high = second.min(initial=0), second.max(initial=0)
+        key = key * (high - low + 1) + second - low
+    if key.max(initial=0) > _SPARSE * len(key):
+        return pd.factorize(key)[0]
+    # A table of all values beats hashing: times and cohorts are few.
+    present = np.zeros(int(key.max(initial=0)) + 1, dtype=np.intp)
+    present[key] = 1
+    return np.asarray((np.cumsum(present) - 1)[key])
+
+
+def sum_cells(fit: EffectsFit, targets: Targets, terms: Sequence[Ints], *, variance: bool = True) -> Sums:
+    """Return the sums over the cells of each of K terms, given as positions among the targets."""
+    count = np.array([len(cells) for cells in terms])
+    size, cell, term = (
+        len(terms),
+        np.concatenate([np.empty(0, dtype=np.intp), *terms]),
+        np.repeat(np.arange(len(terms)), count),
+    )
+    columns = (targets.observed, targets.imputed, targets.weight, targets.exposure)
+    observed, imputed, weight, exposure = (np.bincount(term, column[cell], size) for column in columns)
     if not variance:
-        empty = np.empty((0, len(member)))
+        empty = np.empty((0, size))
         return Sums(observed, imputed, weight, exposure, count, empty, empty)
-    term, cell = np.nonzero(member)
-    shape = (len(fit.scores), len(member))
+    shape = (len(fit.scores), size)
     noise = sparse.coo_matrix((targets.noise[cell], (targets.unit[cell], term)), shape=shape).toarray()
-    cells = Cells(targets.unit[cell], targets.period[cell], term, targets.weight[cell], len(member))
+    cells = Cells(targets.unit[cell], targets.period[cell], term, targets.weight[cell], size)
     return Sums(observed, imputed, weight, exposure, count, noise, influence(fit, cells))
 
 
 def _centred(targets: Targets, group: Ints, cluster: Ints, family: Family, leave_out: bool) -> Floats:
-    pair = pd.factorize(group * _APART + cluster)[0]
+    pair = _codes(group, cluster)
     size = int(pair.max()) + 1
     group_of = np.zeros(size, dtype=np.intp)
     group_of[pair] = group

@@ -135,7 +135,7 @@ def _impute(
         raise DesignError(
             "No treated cell is identified, though exposed ones are. Give a longer panel, or check the horizon."
         )
-    sums = sum_cells(fit, targets, np.stack([member[name] for name in present]))
+    sums = sum_cells(fit, targets, [np.flatnonzero(member[name]) for name in present])
     value, psi = sums.contrast(options["family"])
     checks = [*_cell_checks(kinds, usable, member), *_lost(panel, lost)]
     return _pack(panel, present, value, psi, sums.n_cells, _treated_units(targets, member, present), checks, options)
