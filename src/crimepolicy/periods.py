@@ -1,5 +1,7 @@
 """Read time columns of any kind into one regular index of periods."""
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Literal
 
 import numpy as np
@@ -126,15 +128,17 @@ def regular_index(column: str, periods: pd.Index) -> pd.Index:
     else:
         size = int(np.gcd.reduce(jumps)) if len(jumps) else 1
         step = f"whole numbers at a step of {size}"
-    after = np.flatnonzero(jumps > size)
-    missing = int((jumps[after] // size - 1).sum())
-    irregular_periods(column, [str(_next(ordered, k, size)) for k in after[:5]], missing, step)
+    missing = int((jumps // size - 1).sum())
+    irregular_periods(column, [str(label) for label in islice(_absent(ordered, jumps, size), 5)], missing, step)
     return ordered
 
 
-def _next(ordered: pd.Index, k: int, size: int) -> object:
-    """Return the period after the k-th, which is not there."""
-    return ordered[k] + (1 if isinstance(ordered, pd.PeriodIndex) else size)
+def _absent(ordered: pd.Index, jumps: np.ndarray[Any, Any], size: int) -> Iterator[object]:
+    """Yield the periods that are not there, given the distance (k - 1,) from each period to the next."""
+    # Periods are counted in steps of their frequency, whole numbers in ones.
+    unit = 1 if isinstance(ordered, pd.PeriodIndex) else size
+    for k in np.flatnonzero(jumps > size):
+        yield from (ordered[k] + step * unit for step in range(1, int(jumps[k]) // size))
 
 
 def _frequency_name(periods: pd.PeriodIndex) -> str:
