@@ -5,6 +5,7 @@ from analyses.kingpins_family import FAMILY as KINGPINS
 from analyses.medellin_extradition import FAMILY as MEDELLIN_EXTRADITION
 from analyses.quadrants import FAMILY as QUADRANTS
 from analyses.raids import FAMILY as RAIDS
+from analyses.salvador_truce import FAMILY as SALVADOR_TRUCE
 from analyses.upp_family import FAMILY as UPP
 
 FAMILIES: tuple[Family, ...] = (
@@ -13,4 +14,5 @@ FAMILIES: tuple[Family, ...] = (
     MEDELLIN_EXTRADITION,
     QUADRANTS,
     RAIDS,
+    SALVADOR_TRUCE,
 )
