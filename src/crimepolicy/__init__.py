@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from crimepolicy.sensitivity.restrictions import sign as sign
     from crimepolicy.sensitivity.restrictions import smoothness as smoothness
     from crimepolicy.sensitivity.specification import specification_curve as specification_curve
+    from crimepolicy.sensitivity.vintages import vintage_bounds as vintage_bounds
     from crimepolicy.synth.augmented import augmented_synthetic_control as augmented_synthetic_control
     from crimepolicy.synth.donor_sensitivity import leave_donors_out as leave_donors_out
     from crimepolicy.synth.factor_model import factor_model as factor_model
@@ -123,6 +124,7 @@ _HOMES = {
     "sensitivity.recording": ["recording_bounds"],
     "sensitivity.restrictions": ["monotone", "relative_magnitudes", "sign", "smoothness"],
     "sensitivity.specification": ["specification_curve"],
+    "sensitivity.vintages": ["vintage_bounds"],
     "synth.augmented": ["augmented_synthetic_control"],
     "synth.donor_sensitivity": ["leave_donors_out"],
     "synth.factor_model": ["factor_model"],
