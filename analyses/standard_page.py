@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from textwrap import shorten
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,6 @@ _GROUPS = {
 _AXIS = (0.2, 5.0)
 _LABEL = 38
 """Characters in a line of a label, so that labels leave room for the intervals."""
-_LABEL = 46
 
 
 def standard_family(
@@ -133,7 +132,7 @@ def _interval_data(found: Sequence[Results], scale: str) -> dict[str, Any]:
         columns["low"] = [float(np.log(_AXIS[0] / 10)) if low is None else low for low in columns["low"]]
     ends = [float(np.log(end)) for end in _AXIS] if scale == "ratio" else None
     # A label as long as a sentence would leave no room for the axis; the table gives it whole.
-    labels = [shorten(row.get("short", row["label"]), _LABEL, placeholder="\u2026") for row in found]
+    labels = ["\n".join(wrap(row.get("short", row["label"]), _LABEL)) for row in found]
     return {
         "kind": "terms",
         "scale": "log" if scale == "ratio" else "level",
@@ -218,7 +217,9 @@ def _excluding(panel: Results) -> str:
 def _effects_section(numbers: Results, task: str, figures: Path) -> Section:
     listed = [numbers["rows"][name] for name in numbers["order"]]
     shown = [row for row in listed if row["value"] is not None]
-    labels = [[row["label"] for row in shown if row["scale"] == scale] for scale in ("ratio", "level")]
+    labels = [
+        [row.get("short", row["label"]) for row in shown if row["scale"] == scale] for scale in ("ratio", "level")
+    ]
     height = round(96 * sum(_rows_height(found) for found in labels if found))
     caption = "Bars: 95% intervals. Effects as change against what was expected; the axis ends at a fifth and at five times what was expected, and the table gives the ends beyond."
     figure = Figure("Effects", figures / f"{task}.svg", _range(shown), caption, task, height=height)

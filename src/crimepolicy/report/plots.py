@@ -98,8 +98,7 @@ def draw(
         _DRAWERS[data["kind"]](axes, shown)
         axes.set(**labels)
         if title:
-            # A legend stands where the title would be.
-            axes.set_title(title, loc="left", color=INK, pad=20 if axes.get_legend() else None)
+            axes.set_title(title, loc="left", color=INK, pad=_above_legend(axes))
     return axes
 
 
@@ -124,14 +123,9 @@ def _event(ax: "Axes", data: Data) -> None:
         ax.fill_between(
             time, lower, upper, color=BAND, linewidth=0, label=f"{data['level']:.0%} band for the whole path"
         )
-    ax.vlines(
-        time,
-        low,
-        high,
-        color=ACCENT,
-        linewidth=0.9,
-        label=f"{data['level']:.0%} interval, point by point" if len(time) > 24 else f"{data['level']:.0%} interval",
-    )
+    if np.isfinite(low).any():
+        name = f"{data['level']:.0%} interval" + (", point by point" if len(time) > 24 else "")
+        ax.vlines(time, low, high, color=ACCENT, linewidth=0.9, label=name)
     before = time < 0
     ax.plot(
         time[before],
@@ -144,7 +138,8 @@ def _event(ax: "Axes", data: Data) -> None:
     )
     ax.plot(time[~before], value[~before], "o", markersize=3.4, color=ACCENT)
     ax.axvline(-0.5, color=GREY, linewidth=0.7, linestyle=(0, (2, 2)))
-    _effect_axis(ax, data["scale"], low, high, "y")
+    # Estimates without an interval, such as a synthetic control before its placebos, still need an axis.
+    _effect_axis(ax, data["scale"], np.fmin(low, value), np.fmax(high, value), "y")
     ax.set_xlabel("Periods since the start of treatment")
     _legend_above(ax)
     ax.margins(x=0.02)
@@ -183,7 +178,15 @@ def _series(ax: "Axes", data: Data) -> None:
         ax.set_ylabel(next(iter(data["series"])))
 
 
+def _above_legend(ax: "Axes") -> float | None:
+    """Return the distance in points at which a title stands above the legend; None where there is no legend."""
+    legend = ax.get_legend()
+    return None if legend is None else 6 + 13.5 * -(-len(legend.get_texts()) // 2)
+
+
 def _legend_above(ax: "Axes") -> None:
+    if not ax.get_legend_handles_labels()[0]:
+        return
     # Above the axes a legend hides no number, however the path runs.
     ax.legend(
         loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=2, fontsize=8.5, handlelength=1.4, columnspacing=1.4
@@ -206,7 +209,11 @@ def _terms(ax: "Axes", data: Data) -> None:
         # Intervals of single cases can be a hundred times wider than the rest.
         ax.set_xlim(data["limits"])
         low, high = np.clip(low, *data["limits"]), np.clip(high, *data["limits"])
-    _effect_axis(ax, data["scale"], low, high, "x")
+    figure = ax.get_figure(root=True)
+    if figure is not None:
+        # Long labels narrow the axes, and how many ticks fit is known only then.
+        figure.draw_without_rendering()
+    _effect_axis(ax, data["scale"], np.fmin(low, value), np.fmax(high, value), "x")
 
 
 def _weights(ax: "Axes", data: Data) -> None:
