@@ -1,8 +1,10 @@
 """The claims that are analysed, in the order of the site. A new claim adds one entry."""
 
+from analyses.buenaventura import FAMILY as BUENAVENTURA
 from analyses.family import Family
 from analyses.kingpins_family import FAMILY as KINGPINS
 from analyses.medellin_extradition import FAMILY as MEDELLIN_EXTRADITION
+from analyses.medellin_pact import FAMILY as MEDELLIN_PACT
 from analyses.quadrants import FAMILY as QUADRANTS
 from analyses.raids import FAMILY as RAIDS
 from analyses.salvador_truce import FAMILY as SALVADOR_TRUCE
@@ -15,4 +17,6 @@ FAMILIES: tuple[Family, ...] = (
     QUADRANTS,
     RAIDS,
     SALVADOR_TRUCE,
+    BUENAVENTURA,
+    MEDELLIN_PACT,
 )

@@ -91,3 +91,34 @@ def test_the_registry_of_medellin_takes_the_place_of_police_counts(plan):
     row, year = panel.units.get_loc("05001"), panel.periods.year
     assert panel.Y[row, year == 2010].sum() == 2025
     assert panel.Y[row, year == 2008].sum() == pytest.approx(1044)
+
+
+def test_the_longest_run_is_that_of_the_register(plan):
+    from analyses.buenaventura import daily_counts, longest_run
+
+    assert longest_run(np.array([0, 1, 0, 0, 0, 2, 0])) == 3
+    section = plan.section("buenaventura")
+    counts = daily_counts(section, "2022-08-30", "2022-10-17")
+    assert counts.sum() == 1
+    assert longest_run(counts.to_numpy()) == 37
+
+
+def test_peers_at_a_peak_had_risen_more_than_the_rest_and_had_no_talks(plan):
+    from analyses.buenaventura import sample
+
+    section = plan.section("buenaventura")
+    every, peak = sample(section).panel, sample(section, {"peak_share": 0.333}).panel
+    first = int(every.first_treated.min())
+
+    def rise(panel):
+        others = ~panel.D.any(axis=1)
+        return (panel.Y[others, first - 12 : first].mean(axis=1) + 0.1) / (panel.Y[others, : first - 12].mean(axis=1) + 0.1)  # fmt: skip
+
+    assert np.sort(rise(every))[-(peak.n_units - 1) :] == pytest.approx(np.sort(rise(peak)))
+    assert not {"27001", "05001", "76001"} & set(every.units)
+
+
+def test_the_parts_of_medellins_fall_add_up(plan):
+    from analyses.medellin_pact import fall_shares
+
+    assert sum(fall_shares(plan.section("medellin_pact")).values()) == pytest.approx(1.0)
