@@ -396,3 +396,17 @@ def test_one_treated_unit_is_flagged(staggered: Any) -> None:
         check for check in group_time_effects(panel.with_treatment(D)).checks if check.name == "single_unit_cohorts"
     )
     assert check.value == 1
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("control", ["never", "not_yet"])
+@pytest.mark.parametrize("base", ["varying", "universal"])
+def test_sums_over_cohorts_are_the_means_over_units(staggered: Any, control: Any, base: Any, weighted: bool) -> None:
+    for anticipation in (0, 1):
+        options = {"control": control, "base": base, "anticipation": anticipation}
+        full = group_time_effects(staggered(5, weighted=weighted), **options)
+        light = group_time_effects(full.panel, variance="none", **options)
+        np.testing.assert_allclose(light.cells["estimate"], full.cells["estimate"], rtol=1e-9, atol=1e-12)
+        counts = ["n_treated", "n_control"]
+        pd.testing.assert_frame_equal(light.cells[counts], full.cells[counts])
+        assert light.psi is None

@@ -239,6 +239,8 @@ def _effects(data: _Data, table: _Table, method: Method, unbalanced: Unbalanced,
     balanced = not np.isnan(data.outcome).any()
     if unbalanced == "levels" and not balanced:
         found = _one_by_one(data, table, method)
+    elif data.covariates is None and balanced and not analytic and (data.weights == data.weights[:, :1]).all():
+        found = _by_sums(data, table)
     elif data.covariates is None:
         found = _by_means(data, table, balanced, analytic)
     else:
@@ -268,6 +270,25 @@ def _by_means(data: _Data, table: _Table, balanced: bool, analytic: bool) -> _Ef
                 weight, distance = deviation
                 influence[1 + cells[:, None], rows] = sign * (weight * (distance - mean[:, None]))
     return _Effects(effect, influence, treated, controls)
+
+
+def _by_sums(data: _Data, table: _Table) -> _Effects:
+    """Compare mean changes of all cells at once, by sums over cohorts: the same numbers without influence."""
+    cohorts, code = np.unique(data.cohort, return_inverse=True)
+    member = (code == np.arange(len(cohorts))[:, None]).astype(float)
+    weight = member * data.weights[:, 0]
+    sums = np.column_stack([weight @ data.outcome, weight.sum(axis=1), member.sum(axis=1)])
+    # Row j holds the cohorts from the j-th on: those that a threshold leaves as controls.
+    later = np.vstack([sums[::-1].cumsum(axis=0)[::-1], np.zeros(sums.shape[1])])
+    own, start = np.searchsorted(cohorts, table.group), np.searchsorted(cohorts, table.after, side="right")
+    # Before its own date, a group is among the units that a threshold leaves.
+    itself = own >= start
+    total, count = later[start, -2] - itself * sums[own, -2], later[start, -1] - itself * sums[own, -1]
+    changes = later[start, table.time] - later[start, table.base]
+    changes -= itself * (sums[own, table.time] - sums[own, table.base])
+    control = np.divide(changes, total, out=np.full(len(total), np.nan), where=(count > 0) & (total > 0))
+    effect = (sums[own, table.time] - sums[own, table.base]) / sums[own, -2] - control
+    return _Effects(effect, np.zeros((0, 0)), sums[own, -1].astype(int), count.astype(int))
 
 
 def _mean_changes(
