@@ -138,7 +138,7 @@ def _absent(ordered: pd.Index, jumps: np.ndarray[Any, Any], size: int) -> Iterat
     # Periods are counted in steps of their frequency, whole numbers in ones.
     unit = 1 if isinstance(ordered, pd.PeriodIndex) else size
     for k in np.flatnonzero(jumps > size):
-        yield from (ordered[k] + step * unit for step in range(1, int(jumps[k]) // size))
+        yield from (ordered[int(k)] + step * unit for step in range(1, int(jumps[k]) // size))
 
 
 def _frequency_name(periods: pd.PeriodIndex) -> str:

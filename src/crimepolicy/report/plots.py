@@ -205,6 +205,7 @@ def _terms(ax: "Axes", data: Data) -> None:
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(-0.6, len(place) - 0.4)
     ax.spines["left"].set_visible(False)
+    low, high = np.fmin(low, value), np.fmax(high, value)
     if data.get("limits"):
         # Intervals of single cases can be a hundred times wider than the rest.
         ax.set_xlim(data["limits"])
@@ -213,7 +214,7 @@ def _terms(ax: "Axes", data: Data) -> None:
     if figure is not None:
         # Long labels narrow the axes, and how many ticks fit is known only then.
         figure.draw_without_rendering()
-    _effect_axis(ax, data["scale"], np.fmin(low, value), np.fmax(high, value), "x")
+    _effect_axis(ax, data["scale"], low, high, "x")
 
 
 def _weights(ax: "Axes", data: Data) -> None:
