@@ -94,7 +94,7 @@ def effect_numbers(run: Run) -> Numbers:
     decides = run.section["main"]["decides"]
     found = rank_test(sample(run.section).panel, run.section["main"]["windows"], draws=run.draws, seed=run.seed)
     part = fall_shares(run.section)["after_2003"]
-    one = {key: part for key in ("value", "low", "high")}
+    one = dict.fromkeys(("value", "low", "high"), part)
     years = {
         name: ranked_row(name.removeprefix("y"), found, name, group="window")
         for name in ("y2004", "y2005", "y2006", "y2007")
