@@ -8,6 +8,7 @@ from analyses.medellin_pact import FAMILY as MEDELLIN_PACT
 from analyses.quadrants import FAMILY as QUADRANTS
 from analyses.raids import FAMILY as RAIDS
 from analyses.salvador_truce import FAMILY as SALVADOR_TRUCE
+from analyses.sao_paulo import FAMILY as SAO_PAULO
 from analyses.upp_family import FAMILY as UPP
 
 FAMILIES: tuple[Family, ...] = (
@@ -19,4 +20,5 @@ FAMILIES: tuple[Family, ...] = (
     SALVADOR_TRUCE,
     BUENAVENTURA,
     MEDELLIN_PACT,
+    SAO_PAULO,
 )

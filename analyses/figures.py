@@ -33,11 +33,19 @@ def draw_figure(
     with style():
         figure = Figure(figsize=(WIDTH, height), layout="constrained")
         FigureCanvasAgg(figure)
-        grid = figure.subplots(rows, columns, squeeze=False, sharey=share_labels)
+        shares = {"height_ratios": [_share(panel) for panel in panels]} if columns == 1 else {}
+        grid = figure.subplots(rows, columns, squeeze=False, sharey=share_labels, gridspec_kw=shares)
         for ax, panel in zip(grid.ravel(), panels, strict=False):
             draw(panel.data, ax, title=panel.title, **(panel.labels or {}))
         save_figure(figure, path)
     write_numbers(path.with_suffix(".json"), {"panels": [{"title": panel.title, **panel.data} for panel in panels]})
+
+
+def _share(panel: Panel) -> float:
+    """Return the part of the height that a panel needs: lists of intervals by their number of lines."""
+    if panel.data["kind"] != "terms":
+        return 1.0
+    return 1.0 + 0.3 * sum(1 + label.count("\n") for label in panel.data["label"])
 
 
 def path_data(numbers: Mapping[str, Any], level: float) -> Data:

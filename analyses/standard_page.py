@@ -130,7 +130,7 @@ def _interval_data(found: Sequence[Results], scale: str) -> dict[str, Any]:
     # An interval that ends at zero deaths has no logarithm; it runs to the end of the axis.
     if scale == "ratio":
         columns["low"] = [float(np.log(_AXIS[0] / 10)) if low is None else low for low in columns["low"]]
-    ends = [float(np.log(end)) for end in _AXIS] if scale == "ratio" else None
+    ends = [float(np.log(end)) for end in _AXIS] if scale == "ratio" else _level_ends(columns)
     # A label as long as a sentence would leave no room for the axis; the table gives it whole.
     labels = ["\n".join(wrap(row.get("short", row["label"]), _LABEL)) for row in found]
     return {
@@ -140,6 +140,13 @@ def _interval_data(found: Sequence[Results], scale: str) -> dict[str, Any]:
         "limits": ends,
         **columns,
     }
+
+
+def _level_ends(columns: Mapping[str, Sequence[float]]) -> list[float] | None:
+    """Return where an axis of differences ends if one interval is many times wider than the others; else None."""
+    reach = np.abs([*columns["low"], *columns["high"]])
+    usual = 1.3 * float(np.quantile(reach, 0.9))
+    return [-usual, usual] if reach.max() > 3 * usual else None
 
 
 def _null_panels(numbers: Results, level: float) -> list[Panel]:
