@@ -7,6 +7,7 @@ from analyses.medellin_extradition import FAMILY as MEDELLIN_EXTRADITION
 from analyses.medellin_pact import FAMILY as MEDELLIN_PACT
 from analyses.quadrants import FAMILY as QUADRANTS
 from analyses.raids import FAMILY as RAIDS
+from analyses.salvador_exception import FAMILY as SALVADOR_EXCEPTION
 from analyses.salvador_truce import FAMILY as SALVADOR_TRUCE
 from analyses.sao_paulo import FAMILY as SAO_PAULO
 from analyses.upp_family import FAMILY as UPP
@@ -21,4 +22,5 @@ FAMILIES: tuple[Family, ...] = (
     BUENAVENTURA,
     MEDELLIN_PACT,
     SAO_PAULO,
+    SALVADOR_EXCEPTION,
 )
