@@ -10,15 +10,33 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyses.standard import POWER_REACH, Row, effect
+from analyses.standard import POWER_REACH, Row, effect, from_estimate, widest
 from crimepolicy.data import load_panel, load_table
 from crimepolicy.did.proportional_fitting import fit_margins
 from crimepolicy.errors import DesignError
+from crimepolicy.estimate import HEADLINE, Estimate
+from crimepolicy.inference.cluster import cluster
+from crimepolicy.inference.conley import conley
 from crimepolicy.panel import Panel
 from crimepolicy.synth.synthetic_control import synthetic_control
 from crimepolicy.synth.synthetic_did import synthetic_did
 
-__all__ = ["Cities", "Ranked", "before_test", "city_names", "city_sample", "published_rows", "quarterly_path", "rank_test", "ranked_row", "rate_series", "with_capture"]  # fmt: skip
+__all__ = [
+    "Cities",
+    "Ranked",
+    "before_test",
+    "bordering",
+    "city_names",
+    "city_sample",
+    "published_rows",
+    "quarterly_path",
+    "rank_test",
+    "ranked_row",
+    "rate_series",
+    "relative_row",
+    "spatial_row",
+    "with_capture",
+]
 
 Section = Mapping[str, Any]
 Change = Mapping[str, Any]
@@ -304,6 +322,28 @@ def rate_series(panel: Panel, lines: Mapping[str, Sequence[str]]) -> tuple[list[
         name: per * panel.Y[rows].sum(axis=0) / panel.population[rows].sum(axis=0) for name, rows in groups.items()
     }
     return years, {name: values.tolist() for name, values in rates.items()}
+
+
+def spatial_row(label: str, estimate: Estimate, *, term: str = HEADLINE, km: float, **more: Any) -> Row:
+    """Return one term with the widest of the intervals by municipality, by department and with dependence up to `km`."""
+    assert estimate.psi is not None
+    departments = {unit: str(unit)[:2] for unit in estimate.psi.index}
+    kinds = [cluster(estimate, "unit"), cluster(estimate, departments), conley(estimate, km=km)]
+    found = [from_estimate(label, kind, term=term, **more) for kind in kinds]
+    errors = dict(zip(("se_municipality", "se_department", "se_distance"), (float(kind.std_errors[term]) for kind in kinds), strict=True))  # fmt: skip
+    p_value = max(kind.p_value(term) for kind in kinds)
+    return widest(found[0], found[1:]) | {"p_value": p_value, **errors}
+
+
+def relative_row(row: Row) -> Row:
+    """Return a difference, measured in units of the level expected, as a ratio to it."""
+    ends = {key: max(0.0, 1 + row[key]) for key in ("value", "low", "high")}
+    return row | ends | {"detectable": 1 + row["detectable"], "scale": "ratio"}
+
+
+def bordering(units: Sequence[str]) -> frozenset[str]:
+    """Return the municipalities that border any of some."""
+    return _neighbours(tuple(units))
 
 
 def published_rows(*claims: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The claims that are analysed, in the order of the site. A new claim adds one entry."""
 
 from analyses.buenaventura import FAMILY as BUENAVENTURA
+from analyses.coca_promise import FAMILY as COCA_PROMISE
 from analyses.family import Family
 from analyses.kingpins_family import FAMILY as KINGPINS
 from analyses.medellin_extradition import FAMILY as MEDELLIN_EXTRADITION
@@ -23,4 +24,5 @@ FAMILIES: tuple[Family, ...] = (
     MEDELLIN_PACT,
     SAO_PAULO,
     SALVADOR_EXCEPTION,
+    COCA_PROMISE,
 )

@@ -122,3 +122,16 @@ def test_the_parts_of_medellins_fall_add_up(plan):
     from analyses.medellin_pact import fall_shares
 
     assert sum(fall_shares(plan.section("medellin_pact")).values()) == pytest.approx(1.0)
+
+
+def test_the_turn_of_2014_is_a_difference_of_changes(plan):
+    from analyses.coca_promise import areas, coca_sample, path_estimate
+
+    section = plan.section("coca_promise")
+    panel, _ = coca_sample(section)
+    table, here = areas(section).loc[list(panel.units)], panel.D.any(axis=1)
+    change = (table[2014] - table[2013]).to_numpy()
+    twin = (change[here].mean() - change[~here].mean()) / table.loc[here, 2013].mean()
+    path = path_estimate(panel, section).path
+    assert path.loc[0, "estimate"] == pytest.approx(twin)
+    assert (table.loc[~here, range(2002, 2014)] == 0).all(axis=None)
