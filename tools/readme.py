@@ -76,11 +76,27 @@ def sources() -> str:
 
 
 def outputs() -> str:
-    """Return which task makes which number, table, figure or page."""
+    """Return which tasks make which numbers, figures and pages, one row per claim."""
     if not tasks():
         return "No analysis has been run yet."
-    listed = ((f"`{task['id']}`", ", ".join(f"`{name}`" for name in task.get("produces", {}))) for task in tasks())
-    return table(["task", "makes"], listed)
+    groups: dict[tuple[str, str], list[str]] = {}
+    for task in tasks():
+        name, _, rest = str(task["id"]).partition("[")
+        claim = rest.rstrip("]").split("-")[0]
+        groups.setdefault((name, claim), []).extend(sorted(task.get("produces", {})))
+    rows = ((f"`{name}[{claim}...]`", made(files)) for (name, claim), files in groups.items())
+    return table(["tasks", "make"], rows)
+
+
+def made(files: list[str]) -> str:
+    """Return one file by its name, and several in a folder by their number."""
+    folders: dict[str, list[str]] = {}
+    for file in files:
+        folders.setdefault(str(Path(file).parent), []).append(Path(file).name)
+    told = {folder: names[0] if len(names) == 1 else "" for folder, names in folders.items()}
+    return ", ".join(
+        f"`{folder}/{name}`" + ("" if name else f" ({len(folders[folder])} files)") for folder, name in told.items()
+    )
 
 
 def tasks() -> list[dict[str, Any]]:
@@ -89,7 +105,7 @@ def tasks() -> list[dict[str, Any]]:
     if not lock.is_file():
         return []
     listed = tomllib.loads(lock.read_text("utf-8")).get("task", [])
-    official = [task for task in listed if "::task_smoke[" not in task["id"]]
+    official = [task for task in listed if "smoke" not in task["id"]]
     return sorted(official, key=lambda task: str(task["id"]))
 
 
