@@ -211,7 +211,7 @@ FAMILY = standard_family(
     modules=("colombia", "coca_promise", "effects", "mexico"),
     tables=("coca_municipality_year", "colombia_contiguity", "colombia_municipality_month", "published_estimates"),
     remarks=remarks,
-    words={part: "coca" for part in ("F04a", "F04b")},
+    words=dict.fromkeys(("F04a", "F04b"), "coca"),
     kinds={
         "*.breakdown": "band",
         "breakdown": "band",

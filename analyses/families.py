@@ -3,6 +3,7 @@
 from analyses.buenaventura import FAMILY as BUENAVENTURA
 from analyses.coca_promise import FAMILY as COCA_PROMISE
 from analyses.family import Family
+from analyses.farc_coca import FAMILY as FARC_COCA
 from analyses.kingpins_family import FAMILY as KINGPINS
 from analyses.medellin_extradition import FAMILY as MEDELLIN_EXTRADITION
 from analyses.medellin_pact import FAMILY as MEDELLIN_PACT
@@ -25,4 +26,5 @@ FAMILIES: tuple[Family, ...] = (
     SAO_PAULO,
     SALVADOR_EXCEPTION,
     COCA_PROMISE,
+    FARC_COCA,
 )

@@ -135,3 +135,17 @@ def test_the_turn_of_2014_is_a_difference_of_changes(plan):
     path = path_estimate(panel, section).path
     assert path.loc[0, "estimate"] == pytest.approx(twin)
     assert (table.loc[~here, range(2002, 2014)] == 0).all(axis=None)
+
+
+def test_coca_municipalities_are_treated_from_2015_and_the_comparison_has_and_borders_none(plan):
+    from analyses.coca_promise import areas
+    from analyses.colombia import bordering
+    from analyses.farc_coca import farc_sample
+
+    panel, flow = farc_sample(plan.section("farc_coca"))
+    table, here = areas(plan.section("coca_promise")), panel.D.any(axis=1)
+    exposed = list(panel.units[here])
+    assert (table.loc[exposed, range(2010, 2014)].mean(axis=1) >= 10).all()
+    assert not set(panel.units[~here]) & bordering(exposed)
+    assert set(panel.first_treated[here]) == {panel.position("2015")}
+    assert flow[-1]["kept"] == panel.n_units
