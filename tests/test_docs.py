@@ -4,6 +4,7 @@ A block marked ``python`` is executed, in the order of the page and in one names
 only shown.
 """
 
+import ast
 import doctest
 import re
 from pathlib import Path
@@ -39,3 +40,11 @@ def test_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.
             run_doctest(block[1], names, where)
         else:
             exec(compile(block[1], where, "exec"), names)
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "docs" / "figures").glob("*.py")), ids=lambda path: path.stem)
+def test_a_figure_stands_on_a_page_with_its_alternative_text(script: Path) -> None:
+    words = (ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or "").splitlines()[0]
+    shown = f"![{words}](../figures/{script.stem}.svg)"
+    pages = [page for page in (ROOT / "docs" / "methods").glob("*.md") if shown in page.read_text(encoding="utf-8")]
+    assert pages, f"No page of docs/methods shows {shown}"
