@@ -184,6 +184,8 @@ def _size(verdict: Verdict) -> str:
     found = verdict.headline
     if found.value is None:
         return "The number could not be computed."
+    if found.low == found.high:
+        return f"{verdict.claim.estimand}: {number(found.value)}."
     texts = [against_expected(end) if found.scale == "ratio" else number(end) for end in (found.value, found.low, found.high)]  # fmt: skip
     return f"{verdict.claim.estimand}: {texts[0]} (from {texts[1]} to {texts[2]})."
 

@@ -187,7 +187,7 @@ def _label(claim: Claim, holds: Mapping[str, bool | None]) -> Label:
 
 
 def _sentence(claim: Claim, label: Label, findings: tuple[Finding, ...], headline: Headline, power: float) -> str:
-    estimate = f"{claim.estimand}: {_number(headline.value)} ({_number(headline.low)} to {_number(headline.high)})"
+    estimate = f"{claim.estimand}: {_ends(headline)}"
     if label == "not identified":
         asked = names_in(claim.identified)
         failed = [finding for finding in findings if finding.holds is not True and finding.criterion.name in asked]
@@ -199,6 +199,13 @@ def _sentence(claim: Claim, label: Label, findings: tuple[Finding, ...], headlin
     if label == "inconclusive":
         return f"Inconclusive. {estimate}. With {power:.0%} power the design finds {_detectable(headline)}, so smaller effects stay open."
     return f"{label.capitalize()}. {estimate}."
+
+
+def _ends(headline: Headline) -> str:
+    # What is only counted has no interval.
+    if headline.value is None or headline.low == headline.high:
+        return _number(headline.value)
+    return f"{_number(headline.value)} ({_number(headline.low)} to {_number(headline.high)})"
 
 
 def _detectable(headline: Headline) -> str:

@@ -54,9 +54,13 @@ class Language:
             return self.texts["reading"]["no_change"]
         return self._separated(f"{percent:+,}") + _PERCENT[self.code]
 
-    def size(self, headline: Headline, end: float | None) -> str:
-        """Return one end of an estimate on the scale it is read on."""
-        return self.change(end) if headline.scale == "ratio" else self.number(end)
+    def ends(self, headline: Headline) -> str:
+        """Return an estimate with the ends of its interval, or alone where it has none."""
+        show = self.change if headline.scale == "ratio" else self.number
+        value = show(headline.value)
+        if headline.value is None or headline.low == headline.high:
+            return value
+        return f"{value} ({show(headline.low)} \u2026 {show(headline.high)})"
 
     def smallest(self, headline: Headline) -> str:
         """Return the smallest effect that the design would have found, in both directions."""
@@ -71,6 +75,8 @@ class Language:
         """Return the estimate in words that a lay reader reads rightly; `events` are what is counted."""
         if headline.value is None or headline.low is None or headline.high is None:
             return self.texts["reading"]["missing"]
+        if headline.low == headline.high:
+            return self.texts["reading"]["counted"].format(value=self.ends(headline))
         if headline.scale != "ratio":
             shown = [self.number(end) for end in (headline.value, headline.low, headline.high)]
         else:

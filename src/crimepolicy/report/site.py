@@ -325,7 +325,7 @@ def _environment(words: Language, site: _Site) -> Any:
         "change": words.change,
         "number": words.number,
         "reading": words.reading,
-        "size": lambda end, headline: words.size(headline, end),
+        "ends": words.ends,
         "smallest": words.smallest,
         "strip": lambda headline: strip(headline, words),
         "key": lambda label: label.replace(" ", "_"),
@@ -418,8 +418,11 @@ class Strip:
 
 
 def strip(headline: Headline, words: Language = _ENGLISH) -> Strip | None:
-    """Return where an interval lies: ratios from a third to three times the expected number, differences around none."""
-    if headline.value is None or headline.low is None or headline.high is None:
+    """Return where an interval lies: ratios from a third to three times the expected number, differences around none.
+
+    A count without an interval has no picture.
+    """
+    if headline.value is None or headline.low is None or headline.high is None or headline.low == headline.high:
         return None
     if headline.scale == "ratio":
         ticks = [(np.log(ratio), words.change(ratio) if ratio != 1 else "0") for ratio in (0.5, 1.0, 2.0)]
