@@ -2,6 +2,7 @@
 
 from analyses.buenaventura import FAMILY as BUENAVENTURA
 from analyses.coca_promise import FAMILY as COCA_PROMISE
+from analyses.ecuador_conflict import FAMILY as ECUADOR_CONFLICT
 from analyses.family import Family
 from analyses.farc_coca import FAMILY as FARC_COCA
 from analyses.kingpins_family import FAMILY as KINGPINS
@@ -27,4 +28,5 @@ FAMILIES: tuple[Family, ...] = (
     SALVADOR_EXCEPTION,
     COCA_PROMISE,
     FARC_COCA,
+    ECUADOR_CONFLICT,
 )
