@@ -4,7 +4,6 @@ A block marked ``python`` is executed, in the order of the page and in one names
 only shown.
 """
 
-import ast
 import doctest
 import re
 from pathlib import Path
@@ -43,8 +42,9 @@ def test_examples_of_a_page_run(page: Path, tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("script", sorted((ROOT / "docs" / "figures").glob("*.py")), ids=lambda path: path.stem)
-def test_a_figure_stands_on_a_page_with_its_alternative_text(script: Path) -> None:
-    words = (ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))) or "").splitlines()[0]
-    shown = f"![{words}](../figures/{script.stem}.svg)"
-    pages = [page for page in (ROOT / "docs" / "methods").glob("*.md") if shown in page.read_text(encoding="utf-8")]
-    assert pages, f"No page of docs/methods shows {shown}"
+def test_a_figure_stands_on_a_page_with_an_alternative_text(script: Path) -> None:
+    shown = re.compile(rf"!\[[^\]]{{40,}}\]\(\.\./figures/{script.stem}\.svg\)")
+    pages = [
+        page for page in (ROOT / "docs" / "methods").glob("*.md") if shown.search(page.read_text(encoding="utf-8"))
+    ]
+    assert pages, f"No page of docs/methods shows ../figures/{script.stem}.svg with words for who cannot see it."
