@@ -13,6 +13,7 @@ from analyses.raids import FAMILY as RAIDS
 from analyses.salvador_exception import FAMILY as SALVADOR_EXCEPTION
 from analyses.salvador_truce import FAMILY as SALVADOR_TRUCE
 from analyses.sao_paulo import FAMILY as SAO_PAULO
+from analyses.upp_control import FAMILY as UPP_CONTROL
 from analyses.upp_family import FAMILY as UPP
 
 FAMILIES: tuple[Family, ...] = (
@@ -29,4 +30,5 @@ FAMILIES: tuple[Family, ...] = (
     COCA_PROMISE,
     FARC_COCA,
     ECUADOR_CONFLICT,
+    UPP_CONTROL,
 )

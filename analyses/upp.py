@@ -201,10 +201,10 @@ def _path(estimate: Estimate, seed: int) -> Numbers:
     return steps
 
 
-def lead_numbers(section: Section, *, draws: int, seed: int) -> Numbers:
+def lead_numbers(section: Section, *, draws: int, seed: int, outcomes: Sequence[str] = JUDGED) -> Numbers:
     """Return the joint test of the quarters before the occupation, by clustered covariance and by dealt schedules."""
     found: Numbers = {}
-    for outcome in JUDGED:
+    for outcome in outcomes:
         sample = precinct_sample(section, outcome)
         observed = _lead_test(sample.panel, section)
         joint = joint_test(_leads(sample.panel, section), _lead_terms(section))
