@@ -1,5 +1,6 @@
 """The claims that are analysed, in the order of the site. A new claim adds one entry."""
 
+from analyses.balloon import FAMILY as BALLOON
 from analyses.buenaventura import FAMILY as BUENAVENTURA
 from analyses.coca_promise import FAMILY as COCA_PROMISE
 from analyses.ecuador_conflict import FAMILY as ECUADOR_CONFLICT
@@ -31,4 +32,5 @@ FAMILIES: tuple[Family, ...] = (
     FARC_COCA,
     ECUADOR_CONFLICT,
     UPP_CONTROL,
+    BALLOON,
 )

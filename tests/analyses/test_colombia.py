@@ -149,3 +149,26 @@ def test_coca_municipalities_are_treated_from_2015_and_the_comparison_has_and_bo
     assert not set(panel.units[~here]) & bordering(exposed)
     assert set(panel.first_treated[here]) == {panel.position("2015")}
     assert flow[-1]["kept"] == panel.n_units
+
+
+def test_a_steep_fall_is_one_by_half_of_two_years_and_by_many_hectares():
+    import pandas as pd
+
+    from analyses.balloon import first_falls
+
+    table = pd.DataFrame(
+        [[1000, 1000, 499, 100], [1000, 1000, 600, 310], [300, 300, 140, 0], [0, 500, 500, 500]],
+        index=list("abcd"),
+        columns=range(2002, 2006),
+    )
+    assert first_falls(table, {"fall_share": 0.5, "fall_minimum_ha": 200}) == {"a": 2004, "b": 2005, "c": 2005}
+
+
+def test_pairs_of_a_department_do_not_border(plan):
+    from analyses.balloon import fall_sample, links
+
+    pairs = links(fall_sample(plan.section("balloon")))
+    border = set(zip(pairs["border"]["unit"], pairs["border"]["neighbour"], strict=True))
+    others = list(zip(pairs["department"]["unit"], pairs["department"]["neighbour"], strict=True))
+    assert not border & set(others)
+    assert all(a[:2] == b[:2] and a != b for a, b in others)
