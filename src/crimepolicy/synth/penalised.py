@@ -1,54 +1,80 @@
 """Synthetic control with a penalty on donors that are far from the treated unit one by one."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
 
-from crimepolicy.errors import EstimationError
 from crimepolicy.synth.weights import simplex_weights
 
-__all__ = ["penalised_weights"]
+__all__ = ["PenaltyChoice", "choose_distance_penalty", "penalised_weights"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
-_TOLERANCE = 1e-9
-_STEPS = 200
-_PROXIMITY = 1e-3
+_PRECISION = 1e-12
+_GRID = np.geomspace(1e-4, 10.0, 16)
 
 
 def penalised_weights(differences: Floats, penalty: float) -> Floats:
     """Minimise ``|B w|^2 + penalty * sum_j w_j |B_j|^2`` over weights w >= 0 with sum one.
 
-    A linear term has no exact least-squares form, but each step of the proximal point method has one, and on a quadratic
-    programme that method ends after finitely many steps.
+    A linear term has no least-squares form, but a row that asks ``sum_j w_j |B_j|^2`` to be z has one, and acts like a linear
+    term whose size falls as z rises: the z at which it is the penalty is found by a root search on a piecewise linear
+    function.
 
     Parameters
     ----------
     differences : float array (k, J)
         B, donors less treated.
     penalty : float
-        Positive; 0 gives the ordinary synthetic control, a large value the nearest donor.
+        Positive; towards 0 the ordinary synthetic control, a large value the nearest donor.
 
     Returns
     -------
     float array (J,)
-
-    Raises
-    ------
-    EstimationError
-        Where the steps do not settle.
     """
-    # Scaled to mean square one, so that one proximity and one tolerance serve all data.
+    # Scaled to mean square one, so that one precision serves all data.
     scale = float((differences**2).sum(axis=0).mean()) or 1.0
     columns = differences / np.sqrt(scale)
-    linear = 0.5 * penalty * (columns**2).sum(axis=0)
-    nearness = _PROXIMITY * (1.0 + penalty)
-    stacked = np.vstack([columns, np.sqrt(nearness) * np.eye(columns.shape[1])])
-    w = np.full(columns.shape[1], 1.0 / columns.shape[1])
-    for _ in range(_STEPS):
-        target = np.append(np.zeros(len(columns)), np.sqrt(nearness) * (w - linear / nearness))
-        w = simplex_weights(stacked, target).weights
-        gradient = columns.T @ (columns @ w) + linear
-        if (gradient - gradient @ w).min() >= -_TOLERANCE * float(np.abs(gradient).max()):
-            return w
-    raise EstimationError("The penalised weights did not settle. Scale the predictors, or use another penalty.")
+    distance = (columns**2).sum(axis=0)
+    rows, target = np.vstack([columns, distance]), np.zeros(len(columns) + 1)
+
+    def weights(z: float) -> Floats:
+        target[-1] = z
+        return simplex_weights(rows, target).weights
+
+    def excess(z: float) -> float:
+        return 2.0 * (float(distance @ weights(z)) - z) - penalty
+
+    return weights(brentq(excess, float(distance.min()) - penalty, float(distance.max()), xtol=_PRECISION, rtol=_PRECISION))
+
+
+@dataclass(frozen=True, slots=True)
+class PenaltyChoice:
+    """Penalties (G,), root mean squared errors of the donors' own synthetic controls (G,), and the best penalty."""
+
+    penalties: Floats
+    errors: Floats
+    chosen: float
+
+
+def choose_distance_penalty(differences: Floats, outcomes: Floats) -> PenaltyChoice:
+    """Choose the penalty that predicts donors after treatment best, each in turn playing the treated unit.
+
+    Parameters
+    ----------
+    differences : float array (k, J)
+        Donors less treated, before treatment.
+    outcomes : float array (T1, J)
+        Donors after treatment began, when none of them is treated.
+    """
+    errors = np.zeros((len(_GRID), differences.shape[1]))
+    for j in range(differences.shape[1]):
+        others = np.delete(differences, j, axis=1) - differences[:, [j]]
+        rest = np.delete(outcomes, j, axis=1)
+        for row, penalty in zip(errors, _GRID, strict=True):
+            gaps = outcomes[:, j] - rest @ penalised_weights(others, float(penalty))
+            row[j] = float((gaps**2).mean())
+    scores = np.sqrt(errors.mean(axis=1))
+    return PenaltyChoice(_GRID, scores, float(_GRID[int(np.argmin(scores))]))

@@ -1,7 +1,7 @@
 """Synthetic control: a weighted average of donors that resembles the treated unit before treatment."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -13,10 +13,11 @@ from crimepolicy.estimate import Estimate
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
 from crimepolicy.synth.cohorts import Cohort, Comparison, DonorScale, comparison, require_donors
+from crimepolicy.synth.constraints import BoundedFit, Constraint, bounded_weights
 from crimepolicy.synth.donors import donor_checks, hull_check
 from crimepolicy.synth.nested import VSearch, nested_v
 from crimepolicy.synth.packing import Labels, pack, weights_frame
-from crimepolicy.synth.penalised import penalised_weights
+from crimepolicy.synth.penalised import choose_distance_penalty, penalised_weights
 from crimepolicy.synth.predictors import Predictor, PredictorTable, predictor_table
 from crimepolicy.synth.weights import SimplexFit, simplex_weights
 
@@ -38,7 +39,9 @@ def synthetic_control(
     fit_window: tuple[object, object] | None = None,
     validation: int | None = None,
     starts: int = 8,
-    penalty: float | None = None,
+    penalty: float | Literal["cross_validated"] | None = None,
+    constraint: Constraint = "simplex",
+    size: float | None = None,
     target: Literal["average", "each"] = "average",
     scale: DonorScale = "level",
     exclude: Sequence[object] = (),
@@ -68,8 +71,14 @@ def synthetic_control(
         Length of the validation window; half the periods before treatment where left out.
     starts : int
         Local searches of ``"nested"`` and ``"cross_validated"`` beside the systematic ones.
-    penalty : float, optional
-        Weight on the distance of each donor from the treated unit, which makes the weights unique and local.
+    penalty : float or "cross_validated", optional
+        Weight on the distance of each donor from the treated unit, which makes the weights unique and local. Cross-validated:
+        the one, of a grid, that predicts the outcomes of donors after treatment best when each in turn plays the treated.
+    constraint : {"simplex", "lasso", "ridge", "simplex_ridge", "ols"}
+        Non-negative weights with sum one; absolute sum at most `size`; length at most `size`; simplex and length; any weights.
+        Others than the simplex extrapolate, and go with neither predictors nor a penalty.
+    size : float, optional
+        Bound of the constraint; one for the lasso, a rule of thumb for the length where left out.
     target : {"average", "each"}
         One synthetic control per adoption cohort, or one per treated unit.
     scale : {"level", "log"}
@@ -80,7 +89,7 @@ def synthetic_control(
     Returns
     -------
     Estimate
-        Without standard error: see `placebo_test`, `conformal_test` and `prediction_interval`. `weights` has columns role
+        Without standard error: see `placebo_test`, `conformal_test` and `prediction_intervals`. `weights` has columns role
         (donor or predictor), cohort, label, weight; `path` includes the periods before treatment.
 
     Raises
@@ -111,12 +120,24 @@ def synthetic_control(
     """
     if isinstance(v, str):
         choose("v", v, VChoice)
+    choose("constraint", constraint, Constraint)
     choose("target", target, ("average", "each"))
     require_donors(panel, exclude)
     chosen = None if predictors is None else tuple(predictors)
     given = v if isinstance(v, str) else tuple(float(weight) for weight in v)
     settings = _Settings(
-        intercept, chosen, given, fit_window, validation, starts, penalty, target, scale, tuple(exclude)
+        intercept,
+        chosen,
+        given,
+        fit_window,
+        validation,
+        starts,
+        penalty,
+        constraint,
+        size,
+        target,
+        scale,
+        tuple(exclude),
     )
     _require_consistent(settings)
     return _estimate(panel, settings)
@@ -130,7 +151,9 @@ class _Settings:
     fit_window: tuple[object, object] | None
     validation: int | None
     starts: int
-    penalty: float | None
+    penalty: float | Literal["cross_validated"] | None
+    constraint: Constraint
+    size: float | None
     target: Literal["average", "each"]
     scale: DonorScale
     exclude: tuple[object, ...]
@@ -142,12 +165,14 @@ class _Settings:
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
-    """Donor weights (J,), the constant that goes with them, and predictor weights (k,) where there are predictors."""
+    """Donor weights (J,); with predictors their weights (k,) and balance (3, k): treated, synthetic, mean of donors."""
 
     donors: Floats
     unique: bool
     v: Floats | None = None
     search: VSearch | None = None
+    balance: Floats | None = None
+    check: Check | None = None
 
 
 def _require_consistent(settings: _Settings) -> None:
@@ -161,10 +186,20 @@ def _require_consistent(settings: _Settings) -> None:
         settings.predictors is None or len(settings.v) != len(settings.predictors) or min(settings.v) < 0
     ):
         raise DesignError("v as numbers needs one weight, zero or more, per predictor.")
-    if settings.penalty is not None and not settings.penalty > 0:
+    _require_penalty(settings.penalty)
+    if settings.constraint != "simplex" and (settings.predictors is not None or settings.penalty is not None):
+        raise DesignError(f"constraint={settings.constraint!r} goes with neither predictors nor a penalty.")
+    if settings.size is not None and (settings.constraint in {"simplex", "ols"} or not settings.size > 0):
         raise DesignError(
-            f"penalty={settings.penalty!r} should be positive; leave it out for the ordinary synthetic control."
+            "size= bounds the lasso, the ridge and simplex_ridge, and should be positive; leave it out otherwise."
         )
+
+
+def _require_penalty(penalty: float | str | None) -> None:
+    if isinstance(penalty, str):
+        choose("penalty", penalty, ("cross_validated",))
+    elif penalty is not None and not penalty > 0:
+        raise DesignError(f"penalty={penalty!r} should be positive; leave it out for the ordinary synthetic control.")
 
 
 def _estimate(panel: Panel, settings: _Settings) -> Estimate:
@@ -187,14 +222,17 @@ def _estimate(panel: Panel, settings: _Settings) -> Estimate:
         weights=_weights(data, panel, fitted, settings),
         checks=(
             *donor_checks(data, gaps, donors, [one.unique for one in fitted]),
-            *(() if settings.intercept else (hull_check(data, gaps),)),
+            *(() if settings.intercept or settings.constraint != "simplex" else (hull_check(data, gaps),)),
             *(_search_check(one.search) for one in fitted if one.search is not None),
+            *(one.check for one in fitted if one.check is not None),
         ),
     )
 
 
 def _name(settings: _Settings) -> str:
     kind = "demeaned " if settings.intercept else "" if settings.penalty is None else "penalised "
+    if settings.constraint != "simplex":
+        kind += f"{settings.constraint.replace('_', '-')} "
     return f"{kind}synthetic control" + ("" if settings.predictors is None else " with predictors")
 
 
@@ -209,9 +247,9 @@ def _weights(data: Comparison, panel: Panel, fitted: list[_Weights], settings: _
         return frame
     names = [str(predictor) for predictor in settings.predictors]
     more = [
-        pd.DataFrame(
-            {"role": "predictor", "cohort": [cohort.label] * len(names), "label": names, "weight": one.v}
-        ).astype({"cohort": object, "label": object, "role": object})
+        pd.DataFrame({"role": "predictor", "cohort": [cohort.label] * len(names), "label": names, "weight": one.v})
+        .astype({"cohort": object, "label": object, "role": object})
+        .assign(**dict(zip(("treated", "synthetic", "donor_mean"), one.balance, strict=True)))  # type: ignore[arg-type]
         for cohort, one in zip(data.cohorts, fitted, strict=True)
     ]
     return pd.concat([frame, *more], ignore_index=True)
@@ -224,12 +262,42 @@ def _fit(panel: Panel, data: Comparison, pool: Floats, cohort: Cohort, settings:
     if settings.predictors is not None:
         return _fit_predictors(panel, data, pool, cohort, settings)
     before = slice(None, cohort.start)
+    series = data.average(cohort.rows)[before]
     if settings.penalty is not None:
-        return _Weights(
-            penalised_weights((pool[:, before] - data.average(cohort.rows)[before]).T, settings.penalty), True
+        return _penalised((pool[:, before] - series).T, pool, cohort, settings)
+    if settings.constraint != "simplex":
+        bounded = bounded_weights(
+            pool[:, before].T, series, settings.constraint, size=settings.size, intercept=settings.intercept
         )
-    fit = simplex_weights(pool[:, before].T, data.average(cohort.rows)[before], intercept=settings.intercept)
+        return _Weights(bounded.weights, bounded.unique, check=_constraint_check(bounded, settings.constraint))
+    fit = simplex_weights(pool[:, before].T, series, intercept=settings.intercept)
     return _Weights(fit.weights, fit.unique)
+
+
+def _penalised(rows: Floats, pool: Floats, cohort: Cohort, settings: _Settings) -> _Weights:
+    if isinstance(settings.penalty, float | int):
+        return _Weights(penalised_weights(rows, settings.penalty), True)
+    if pool.shape[0] < 3:
+        raise DesignError(f"penalty='cross_validated' needs three donors; there are {pool.shape[0]}. Give a number.")
+    choice = choose_distance_penalty(rows, pool[:, cohort.start :].T)
+    best = float(choice.errors.min())
+    edge = ", at the edge of the grid" if choice.chosen in {choice.penalties[0], choice.penalties[-1]} else ""
+    text = (
+        f"penalty {choice.chosen:.3g} predicts donors after treatment best (root mean squared error {best:.4g}, between {choice.penalties[0]:.3g} and "
+        f"{choice.penalties[-1]:.3g} at most {choice.errors.max():.4g}){edge}."
+    )
+    return _Weights(
+        penalised_weights(rows, choice.chosen), True, check=Check("penalty_chosen", None, choice.chosen, text)
+    )
+
+
+def _constraint_check(fit: BoundedFit, constraint: Constraint) -> Check:
+    negative, total = float(-fit.weights[fit.weights < 0].sum()), float(fit.weights.sum())
+    bound = f", bound {fit.size:.4g}" if np.isfinite(fit.size) else ""
+    text = (
+        f"{constraint} weights{bound} sum to {total:.3f}, the negative ones to {negative:.3f}: so much is extrapolated."
+    )
+    return Check("constraint", None, constraint, text)
 
 
 def _fit_predictors(panel: Panel, data: Comparison, pool: Floats, cohort: Cohort, settings: _Settings) -> _Weights:
@@ -242,9 +310,14 @@ def _fit_predictors(panel: Panel, data: Comparison, pool: Floats, cohort: Cohort
     v, search = _choose_v(panel, data, pool, cohort, settings, table, columns)
     rows = np.sqrt(v)[:, None] * columns
     if settings.penalty is not None:
-        return _Weights(penalised_weights(rows, settings.penalty), True, v, search)
-    fit: SimplexFit = simplex_weights(rows, np.zeros(len(v)))
-    return _Weights(fit.weights if search is None or settings.v != "nested" else search.weights, fit.unique, v, search)
+        found = _penalised(rows, pool, cohort, settings)
+    else:
+        fit: SimplexFit = simplex_weights(rows, np.zeros(len(v)))
+        weights = fit.weights if search is None or settings.v != "nested" else search.weights
+        found = _Weights(weights, fit.unique)
+    values = table.values[:, data.donors]
+    balance = np.stack([table.of(data, cohort.rows), values @ found.donors, values.mean(axis=1)])
+    return replace(found, v=v, search=search, balance=balance)
 
 
 def _choose_v(
