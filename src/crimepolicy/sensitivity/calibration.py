@@ -3,6 +3,7 @@
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,10 @@ class Calibration:
             f"{row['estimator']} ({row['inference']}) rejects a true null of no effect in {row['rejections']:.1%} (nominal {1 - self.level:.0%}), covers "
             f"in {row['coverage']:.1%}, and finds a reduction of {row['detectable']:.3g} with 80% power once its size is right."
         )
+
+    def plot(self) -> Any:
+        """Draw the result with matplotlib and return the figure; see `crimepolicy.report.doubt_plots`."""
+        return import_module("crimepolicy.report.doubt_plots").plot_result(self)
 
     def __str__(self) -> str:
         return self.sentence()

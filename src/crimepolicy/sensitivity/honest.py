@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from importlib import import_module
 from typing import Any, Literal
 
 import numpy as np
@@ -77,6 +78,10 @@ class HonestBounds:
         low, high = self.original
         head = f"{self.target[:1].upper()}{self.target[1:]}: {self.estimate:.4g} ({self.level:.0%} interval {low:.4g} to {high:.4g} if trends were parallel)."
         return " ".join([head, *(_row_sentence(row) for row in self.frame.to_dict("records"))])
+
+    def plot(self) -> Any:
+        """Draw the result with matplotlib and return the figure; see `crimepolicy.report.doubt_plots`."""
+        return import_module("crimepolicy.report.doubt_plots").plot_result(self)
 
     def __str__(self) -> str:
         failed = [str(check) for check in self.checks if check.passed is False]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Literal
 
 import numpy as np
@@ -58,6 +59,10 @@ class LeaveOneOut:
             f"Leaving out one {self.by} at a time ({len(done)}), the estimate of {self.full.value:.4g} lies between {done['estimate'].min():.4g} and "
             f"{done['estimate'].max():.4g}; most influential is {top['left_out']} ({top['estimate']:.4g} without it); {sign}.{tail}"
         )
+
+    def plot(self) -> Any:
+        """Draw the result with matplotlib and return the figure; see `crimepolicy.report.doubt_plots`."""
+        return import_module("crimepolicy.report.doubt_plots").plot_result(self)
 
     def __str__(self) -> str:
         return self.sentence()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,10 @@ class Variants:
     def sentence(self) -> str:
         """Return the finding in plain language."""
         return self.text
+
+    def plot(self) -> Any:
+        """Draw the result with matplotlib and return the figure; see `crimepolicy.report.doubt_plots`."""
+        return import_module("crimepolicy.report.doubt_plots").plot_result(self)
 
     def __str__(self) -> str:
         return self.text

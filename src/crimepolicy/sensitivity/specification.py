@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from itertools import combinations, product
 from math import factorial
 from typing import Any
@@ -69,6 +70,10 @@ class SpecificationCurve:
             share = self.inference["p_value"].to_dict()["median"]
             text += f" A median as far from zero arises in {share:.1%} of permutations."
         return text
+
+    def plot(self) -> Any:
+        """Draw the result with matplotlib and return the figure; see `crimepolicy.report.doubt_plots`."""
+        return import_module("crimepolicy.report.doubt_plots").plot_result(self)
 
     def __str__(self) -> str:
         return self.sentence()
