@@ -1,14 +1,15 @@
 """Random-effects synthesis of estimates: the average effect, how much effects differ, and what the next one would be."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
 from crimepolicy.errors import choose
-from crimepolicy.estimate import Check, Estimate
+from crimepolicy.estimate import HEADLINE, Check, Estimate
+from crimepolicy.synthesis.prediction import predicted_effects
 from crimepolicy.synthesis.random_effects import (
     Heterogeneity,
     Model,
@@ -24,6 +25,7 @@ from crimepolicy.synthesis.studies import Moderators, Studies, read_studies
 __all__ = ["synthesise"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+Prediction = Literal["confidence", "plug_in"]
 
 _CITATION = "Viechtbauer (2005, 2007); Hartung and Knapp (2001); Higgins, Thompson and Spiegelhalter (2009)"
 _NAMES = {"reml": "restricted likelihood", "pm": "Paule-Mandel", "dl": "DerSimonian-Laird", "fixed": "fixed effect"}
@@ -37,6 +39,7 @@ def synthesise(
     hartung_knapp: bool = True,
     moderators: Moderators = None,
     correlated: bool = True,
+    prediction: Prediction = "confidence",
     level: float = 0.95,
 ) -> Estimate:
     """Put estimates of several events, places or studies together.
@@ -56,6 +59,9 @@ def synthesise(
         One value per estimate; text becomes indicators. Their coefficients are the path of the result.
     correlated : bool
         Let estimates whose influence functions share clusters be correlated.
+    prediction : {"confidence", "plug_in"}
+        How the effect of a new event is predicted: over the confidence distribution of tau2, or with tau2 taken as known (the
+        usual formula, which covers too rarely where tau2 is small beside the errors; always so with ``method="fixed"``).
     level : float
         Of the interval of tau2 in the checks.
 
@@ -93,6 +99,7 @@ def synthesise(
     -0.2
     """
     choose("method", method, Spread)
+    choose("prediction", prediction, Prediction)
     studies = read_studies(estimates, moderators, correlated)
     model = rotate(studies.y, studies.V, studies.X)
     tau2 = spread(model, method)
@@ -110,6 +117,7 @@ def synthesise(
             "method": method,
             "hartung_knapp": hartung_knapp,
             "correlated": correlated,
+            "prediction": prediction,
             "moderators": studies.moderators,
         },
         scale=studies.scale,
@@ -121,15 +129,23 @@ def synthesise(
         n_units=len(studies.y),
         n_treated=len(studies.y),
     )
-    return head.replace(companions=_companions(head, tau2))
+    new = (
+        predicted_effects(model, hartung_knapp=hartung_knapp)
+        if prediction == "confidence" and method != "fixed"
+        else None
+    )
+    return head.replace(companions=_companions(head, tau2, new))
 
 
-def _companions(head: Estimate, tau2: float) -> dict[str, Estimate]:
+def _companions(head: Estimate, tau2: float, new: Floats | None) -> dict[str, Estimate]:
     bare = head.replace(path=None, weights=None)
+    draws = None if new is None else pd.DataFrame({HEADLINE: new})
+    spread_of_new = float(np.sqrt(head.std_error**2 + tau2)) if new is None else float(new.std())
     return {
         "prediction": bare.replace(
             estimand=f"effect of a new event, from the {head.estimand}",
-            std_error=float(np.sqrt(head.std_error**2 + tau2)),
+            std_error=spread_of_new,
+            draws=draws,
         ),
         # A spread of log effects is not itself a log effect.
         "tau": bare.replace(
@@ -185,7 +201,7 @@ def _checks(
     few = Check("few_estimates", k >= _FEW, k, f"{k} estimates.{advice}")
     tau = f"True effects differ with a standard deviation of {np.sqrt(tau2):.3g} ({level:.0%} interval {low:.3g} to {high:.3g})."
     if low == 0:
-        tau += " A spread of zero is possible, and then prediction intervals come out too narrow: see hierarchical_synthesis."
+        tau += " A spread of zero is possible, and then plug-in prediction intervals come out too narrow."
     q = f"Cochran's Q is {found.q:.4g} on {model.degrees} degrees of freedom (p = {found.p_value:.3g}) for one common effect."
     i2 = f"{found.i2:.0%} of the variation of the estimates is between true effects, the rest noise."
     narrow = f"The Hartung-Knapp standard error is {ratio:.2f} times the usual one."
