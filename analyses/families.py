@@ -9,6 +9,7 @@ from analyses.farc_coca import FAMILY as FARC_COCA
 from analyses.kingpins_family import FAMILY as KINGPINS
 from analyses.medellin_extradition import FAMILY as MEDELLIN_EXTRADITION
 from analyses.medellin_pact import FAMILY as MEDELLIN_PACT
+from analyses.policing_meta import FAMILY as POLICING_META
 from analyses.quadrants import FAMILY as QUADRANTS
 from analyses.raids import FAMILY as RAIDS
 from analyses.salvador_exception import FAMILY as SALVADOR_EXCEPTION
@@ -33,4 +34,5 @@ FAMILIES: tuple[Family, ...] = (
     ECUADOR_CONFLICT,
     UPP_CONTROL,
     BALLOON,
+    POLICING_META,
 )
