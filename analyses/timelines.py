@@ -127,4 +127,4 @@ def _years(dates: pd.Series) -> list[float]:
 
 
 def _year(date: pd.Timestamp) -> float:
-    return round(date.year + (date.dayofyear - 1) / 365.25, 3)
+    return round(date.year + (date.day_of_year - 1) / 365.25, 3)

@@ -8,10 +8,30 @@ import pandas as pd
 
 from crimepolicy.errors import DesignError, EstimationError, choose
 from crimepolicy.estimate import HEADLINE, Estimate, path_term
+from crimepolicy.report.posterior_data import (
+    event_paths,
+    forest,
+    posterior_predictive,
+    prior_against_posterior,
+    prior_predictive,
+)
 
 __all__ = ["Kind", "plot_data"]
 
-Kind = Literal["event", "terms", "cells", "null", "draws", "weights", "counts"]
+Kind = Literal[
+    "event",
+    "terms",
+    "cells",
+    "null",
+    "draws",
+    "weights",
+    "counts",
+    "events",
+    "prior",
+    "prior_predictive",
+    "posterior_predictive",
+    "forest",
+]
 Data = dict[str, Any]
 
 _BINS = 40
@@ -25,9 +45,11 @@ def plot_data(estimate: Estimate, kind: Kind | None = None, *, term: str = HEADL
     ----------
     estimate : Estimate
         Any.
-    kind : {"event", "terms", "cells", "null", "draws", "weights", "counts"}, optional
+    kind : {"event", "terms", "cells", "null", "draws", "weights", "counts", ...}, optional
         A path by event time; one interval per term; group-time cells; the placebo distribution; the posterior; the weights;
         observed and expected events by event time. By default the first of these that the estimate carries.
+        Of a Bayesian fit also ``"events"`` (every event's own path, their common path and the band of the next event), ``"prior"``
+        (prior against posterior), ``"prior_predictive"`` and ``"posterior_predictive"``; of a synthesis ``"forest"``.
     term : str
         The term whose distribution is shown (kinds null and draws).
     level : float
@@ -176,6 +198,11 @@ _BUILDERS: dict[Kind, Callable[[Estimate, str, float], Data]] = {
     "draws": _draws,
     "weights": _weights,
     "counts": _counts,
+    "events": event_paths,
+    "prior": prior_against_posterior,
+    "prior_predictive": prior_predictive,
+    "posterior_predictive": posterior_predictive,
+    "forest": forest,
 }
 
 

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["draw", "plot"]
 
-_HEIGHTS: dict[str, float] = {"event": 3.5, "counts": 3.2, "series": 3.2, "null": 2.9, "draws": 2.9, "cells": 4.2}
+_HEIGHTS: dict[str, float] = {"event": 3.5, "counts": 3.2, "series": 3.2, "null": 2.9, "draws": 2.9, "cells": 4.2} | {
+    "events": 3.8,
+    "prior_predictive": 3.2,
+    "posterior_predictive": 3.2,
+}
 # Ratios that read as round percentages, in the order in which they deserve a label.
 _RATIOS = (1.0, 2.0, 0.5, 1.5, 0.75, 3.0, 0.25, 5.0, 0.1, 10.0, 0.9, 1.25, 1.1, 20.0, 0.05, 50.0, 0.02)
 _LABEL_WIDTH, _LABEL_HEIGHT = 0.52, 0.26
@@ -44,8 +48,9 @@ def plot(
         Any.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure by default.
-    kind : {"event", "terms", "cells", "null", "draws", "weights", "counts"}, optional
-        By default what the estimate carries first: path, cells, placebo distribution, posterior, weights.
+    kind : {"event", "terms", "cells", "null", "draws", "weights", "counts", ...}, optional
+        By default what the estimate carries first: path, cells, placebo distribution, posterior, weights. `plot_data` lists all kinds,
+        those of a Bayesian fit (``"events"``, ``"prior"``, ``"posterior_predictive"``) and of a synthesis (``"forest"``) among them.
     term : str
         The term whose distribution is shown (kinds null and draws).
     level : float
@@ -287,6 +292,73 @@ def _bars(ax: "Axes", data: Data) -> None:
     ax.set_ylim(bottom=0)
 
 
+# ----------------------------------------------------------------------------------------------------------- posteriors
+
+
+def _events(ax: "Axes", data: Data) -> None:
+    time, common = np.asarray(data["event_time"], dtype=float), np.asarray(data["estimate"], dtype=float)
+    low, high = (np.asarray(data[key], dtype=float) for key in ("next_low", "next_high"))
+    ax.fill_between(time, low, high, color=BAND, linewidth=0, label=f"{data['level']:.0%} band for the next event")
+    paths = np.asarray(data["paths"], dtype=float)
+    for i, path in enumerate(paths):
+        label = f"each of {len(paths)} events, shrunk" if i == 0 else None
+        ax.plot(time, path, color=GREY, linewidth=0.6, alpha=0.7, label=label)
+    ax.vlines(time, data["low"], data["high"], color=ACCENT, linewidth=0.9)
+    ax.plot(time, common, color=ACCENT, linewidth=2, label=f"common path, {data['level']:.0%} interval")
+    ax.axvline(-0.5, color=GREY, linewidth=0.7, linestyle=(0, (2, 2)))
+    _effect_axis(ax, data["scale"], np.fmin(low, np.nanmin(paths)), np.fmax(high, np.nanmax(paths)), "y")
+    ax.set_xlabel("Periods since the start of treatment")
+    _legend_above(ax)
+    ax.margins(x=0.02)
+
+
+def _prior(ax: "Axes", data: Data) -> None:
+    place = np.arange(len(data["label"]))[::-1]
+    ax.hlines(
+        place, data["prior_low"], data["prior_high"], color=BAND, linewidth=7, label=f"prior, {data['level']:.0%}"
+    )
+    ax.hlines(place, data["low"], data["high"], color=ACCENT, linewidth=1.8, label=f"posterior, {data['level']:.0%}")
+    ax.plot(data["estimate"], place, "o", color=ACCENT, markersize=4.5)
+    ax.axvline(0, color=INK, linewidth=0.8)
+    ax.set_yticks(place, data["label"])
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel("Value, in the units of the parameter")
+    _legend_above(ax)
+
+
+def _predictive(ax: "Axes", data: Data) -> None:
+    x, low, high = np.arange(len(data["period"])), np.asarray(data["low"]), np.asarray(data["high"])
+    source = "prior" if data["kind"] == "prior_predictive" else "fitted model"
+    ax.fill_between(x, low, high, color=BAND, linewidth=0, label=f"{data['level']:.0%} of what the {source} would show")
+    ax.plot(x, data["observed"], color=ACCENT, linewidth=1.2, label="seen")
+    if data["kind"] == "prior_predictive" and low.min() >= 0:
+        # A prior spans orders of magnitude; on a plain axis what was seen would be a flat line.
+        ax.set_yscale("symlog", linthresh=max(1.0, float(np.mean(data["observed"]))))
+    step = max(1, len(x) // 6)
+    ax.set_xticks(x[::step], data["period"][::step])
+    ax.set_ylabel("Outcome, all units")
+    _legend_above(ax)
+    ax.margins(x=0.02)
+
+
+def _forest(ax: "Axes", data: Data) -> None:
+    place = np.arange(len(data["label"]))[::-1] + 1
+    mean, low, high = data["mean"]
+    ax.axvspan(*data["next"], color=BAND, alpha=0.5, linewidth=0, label="next event")
+    ax.hlines(place, data["low"], data["high"], color=GREY, linewidth=1.2)
+    ax.plot(
+        data["estimate"], place, "o", markersize=4.5, markerfacecolor="white", markeredgecolor=GREY, label="by itself"
+    )
+    ax.plot(data["shrunken"], place, "o", markersize=4.5, color=ACCENT, label="shrunk to the mean")
+    ax.fill([low, mean, high, mean], [0, 0.28, 0, -0.28], color=SECOND, linewidth=0, label="mean")
+    ax.set_yticks([*place, 0], [*data["label"], "mean"])
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(-0.7, len(place) + 0.6)
+    ax.spines["left"].set_visible(False)
+    _effect_axis(ax, data["scale"], np.array(data["low"]), np.array(data["high"]), "x")
+    _legend_above(ax)
+
+
 # ---------------------------------------------------------------------------------------------------------------- axes
 
 
@@ -349,4 +421,9 @@ _DRAWERS: dict[str, Callable[["Axes", Data], None]] = {
     "weights": _weights,
     "counts": _counts,
     "series": _series,
+    "events": _events,
+    "prior": _prior,
+    "prior_predictive": _predictive,
+    "posterior_predictive": _predictive,
+    "forest": _forest,
 }
