@@ -3,6 +3,7 @@
 from analyses.balloon import FAMILY as BALLOON
 from analyses.buenaventura import FAMILY as BUENAVENTURA
 from analyses.coca_promise import FAMILY as COCA_PROMISE
+from analyses.crackdowns import FAMILY as CRACKDOWNS
 from analyses.ecuador_conflict import FAMILY as ECUADOR_CONFLICT
 from analyses.family import Family
 from analyses.farc_coca import FAMILY as FARC_COCA
@@ -35,4 +36,5 @@ FAMILIES: tuple[Family, ...] = (
     UPP_CONTROL,
     BALLOON,
     POLICING_META,
+    CRACKDOWNS,
 )
