@@ -60,43 +60,60 @@ class Place:
         )
 
 
-def place_effects(panel: Panel, blocks: Mapping[str, str], span: Sequence[int], programme: str) -> list[Place]:
+def place_effects(
+    panel: Panel, blocks: Mapping[str, str], span: Sequence[int], programme: str, *, pooled: bool = False
+) -> list[Place]:
     """Return every block of treated units against the sum of the comparison units.
 
     `span` counts periods from the block's first treated one; with a negative end both windows lie before it, and the
-    periods before the span are those compared with.
+    periods before the span are those compared with. A window that the panel cuts short is used as far as it goes.
+    With `pooled`, one line for all windows says how far comparison places stray.
     """
+    counts = _window_counts(panel, blocks, span)
+    departures = {block: _departures(others) for block, (_, others) in counts.items()}
+    together = np.concatenate(list(departures.values()), axis=1)
+    return [
+        _place(block, programme, own, others, _line(together if pooled else departures[block]))
+        for block, (own, others) in counts.items()
+    ]
+
+
+def _window_counts(panel: Panel, blocks: Mapping[str, str], span: Sequence[int]) -> dict[str, tuple[Floats, Floats]]:
+    """Return, by block, its homicides before and in the window, and those of every comparison unit."""
     treated = panel.D.any(axis=1)
-    controls = panel.Y[~treated]
-    found = []
-    for block in dict.fromkeys(blocks[str(unit)] for unit in panel.units[treated]):
-        members = np.array([here and blocks[str(unit)] == block for unit, here in zip(panel.units, treated, strict=True)])  # fmt: skip
+    labels = np.array([blocks[str(unit)] if here else "" for unit, here in zip(panel.units, treated, strict=True)])
+    found = {}
+    for block in dict.fromkeys(labels[treated].tolist()):
+        members = labels == block
         start = int(panel.D[members].argmax(axis=1).min())
-        first, last = start + span[0], start + span[1] + 1
-        if last > panel.n_periods:
-            # A shorter window is kept where the panel ends first; its length is in the table.
-            last = panel.n_periods
-        windows = [slice(0, min(start, first)), slice(first, last)]
-        own = np.array([panel.Y[members][:, window].sum() for window in windows])
-        others = np.stack([controls[:, window].sum(axis=1) for window in windows], axis=1)
-        found.append(_place(block, programme, own, others))
+        windows = [slice(0, min(start, start + span[0])), slice(start + span[0], start + span[1] + 1)]
+        sums = np.stack([panel.Y[:, window].sum(axis=1) for window in windows], axis=1)
+        found[block] = (sums[members].sum(axis=0), sums[~treated])
     return found
 
 
-def _place(label: str, programme: str, own: Floats, others: Floats) -> Place:
-    """Return the log ratio of changes, with the error read from single comparison places."""
+def _departures(others: Floats) -> Floats:
+    """Return squared departures of comparison units from the rest of them, and their Poisson variance (two rows)."""
+    rest = others.sum(axis=0) - others
+    away = np.log((others[:, 1] + 0.5) / (others[:, 0] + 0.5)) - np.log(rest[:, 1] / rest[:, 0])
+    return np.stack([away**2, (1 / (others + 0.5)).sum(axis=1)])
+
+
+def _line(departures: Floats) -> tuple[float, float]:
+    """Return the two parts of a variance: one of all places alike, and the factor of the Poisson part, at least one."""
+    squares, poisson = departures
+    # Small places stray most; without weights they would decide the line alone.
+    design = np.stack([1 / poisson, np.ones_like(poisson)], axis=1)
+    common, factor = optimize.nnls(design, squares / poisson)[0]
+    return float(common), max(float(factor), 1.0)
+
+
+def _place(label: str, programme: str, own: Floats, others: Floats, line: tuple[float, float]) -> Place:
     total = others.sum(axis=0)
     if own.min() <= 0:
         raise DesignError(f"{label} has no homicides in a window, so that its ratio has no logarithm.")
-    rest = total - others
-    away = np.log((others[:, 1] + 0.5) / (others[:, 0] + 0.5)) - np.log(rest[:, 1] / rest[:, 0])
-    poisson = (1 / (others + 0.5)).sum(axis=1)
-    design = np.stack([np.ones(len(away)), poisson], axis=1)
-    # Small places stray most; without weights they would decide the line alone.
-    scale = 1 / poisson
-    coefficients, _ = optimize.nnls(design * scale[:, None], away**2 * scale)
-    variance = coefficients[0] + max(coefficients[1], 1.0) * (1 / own).sum() + (1 / total).sum()
     value = float(np.log(own[1] / own[0]) - np.log(total[1] / total[0]))
+    variance = line[0] + line[1] * (1 / own).sum() + (1 / total).sum()
     return Place(label, programme, value, float(np.sqrt(variance)), float(own[1]))
 
 
@@ -104,16 +121,19 @@ def places(section: Section, change: Mapping[str, Any] | None = None, *, earlier
     """Return the places of one specification."""
     change, windows = change or {}, section["main"]["earlier" if earlier else "windows"]
     found: list[Place] = []
+    pooled = bool(change.get("pooled"))
     programmes = change.get("programmes", section["data"]["programmes"])
     if "upp" in programmes:
         sample = precinct_sample(plan().section("upp"), section["data"]["outcome"], {"without": change.get("without", [])})  # fmt: skip
-        found += place_effects(sample.panel, sample.blocks, change.get("upp_window", windows["upp"]), "UPP")
+        found += place_effects(
+            sample.panel, sample.blocks, change.get("upp_window", windows["upp"]), "UPP", pooled=pooled
+        )
     if "quadrants" in programmes:
         rule = plan().section("quadrants")
         panel = quadrant_sample(rule, {"end": rule["data"]["single_vintage_end"], "cities": change.get("cities", "five")}).panel  # fmt: skip
         names = city_names()
         labels = {str(unit): names[str(unit)] for unit in panel.units}
-        found += place_effects(panel, labels, windows["quadrants"], "quadrants")
+        found += place_effects(panel, labels, windows["quadrants"], "quadrants", pooled=pooled)
     return found
 
 
@@ -142,6 +162,8 @@ def effect_numbers(run: Run) -> Numbers:
     }  # fmt: skip
     for entry in section["specification"]:
         made[entry["name"]] = attempt(entry["label"], lambda entry=entry: _row("", _pooled(places(section, entry), section), how="Hartung-Knapp"))  # fmt: skip
+    # Not in the plan: one block's window happened to hold quiet comparison places, which gave it much of the weight.
+    made["pooled_errors"] = attempt("Errors from all windows together (added after the results)", lambda: _row("", _pooled(places(section, {"pooled": True}), section), how="Hartung-Knapp"))  # fmt: skip
     for method in section["synthesis"]["rows"]:
         made[method] = attempt(f"Mean over places: {_METHODS[method]}", lambda method=method: _row("", _pooled(found, section, method=method)))  # fmt: skip
     made |= _bayes(found, section, run.seed)
@@ -149,10 +171,17 @@ def effect_numbers(run: Run) -> Numbers:
     made["published"] = attempt("Two programmes and published trials, errors implied", lambda: _row("", _with_published(found, section), how="Hartung-Knapp, errors implied by words"))  # fmt: skip
     for place in found:
         made[f"place_{place.label}"] = from_estimate(f"{place.programme}: {place.label}", place.estimate(), group="place", how="spread of comparison places")  # fmt: skip
-    weights = main.weights
-    assert weights is not None
+    assert main.weights is not None
+    heaviest = main.weights.sort_values("weight").iloc[-1]
+    share = float(heaviest["weight"] / main.weights["weight"].sum())
     tau = float(main.companions["tau"].value)
-    return rows(**made) | {"n_places": len(found), "tau": tau, "deaths": sum(place.deaths for place in found)}
+    return rows(**made) | {
+        "n_places": len(found),
+        "tau": tau,
+        "heaviest": str(heaviest["label"]),
+        "heaviest_share": share,
+        "deaths": sum(place.deaths for place in found),
+    }
 
 
 _METHODS = {"pm": "Paule-Mandel", "dl": "DerSimonian-Laird", "fixed": "one effect for all"}
@@ -226,7 +255,7 @@ def remarks(results: Results) -> tuple[str, ...]:
     listed = results["policing_meta_published"]["rows"]
     stated = sum("error stated" not in row["result"] for row in listed)
     return (
-        f"Over {found['n_places']} places homicides ran {as_change(main['value'])} ({as_change(main['low'])} to {as_change(main['high'])}); effects differ between places by a standard deviation of {number(found['tau'], 2)} on the log scale, so that one more place would lie between {as_change(following['low'])} and {as_change(following['high'])}. Just before, the same places stood at {as_change(earlier['value'])} (p = {number(earlier['p_value'], 2)}).",
+        f"Over {found['n_places']} places homicides ran {as_change(main['value'])} ({as_change(main['low'])} to {as_change(main['high'])}). The best estimate of how far effects differ between places is a standard deviation of {number(found['tau'], 2)} on the log scale, of which so few places say little: one more place would lie between {as_change(following['low'])} and {as_change(following['high'])}. One place, {found['heaviest']}, has {found['heaviest_share']:.0%} of the weight; with errors from all windows together the mean is {as_change(found['rows']['pooled_errors']['value'])} ({as_change(found['rows']['pooled_errors']['low'])} to {as_change(found['rows']['pooled_errors']['high'])}), a row added after the results. Just before, the same places stood at {as_change(earlier['value'])} (p = {number(earlier['p_value'], 2)}).",
         f"Of {len(listed)} published results on police who stay, {stated} state a standard error that could be read; {sum(row['verified'] for row in listed)} were read in the study itself or its abstract.",
     )
 
