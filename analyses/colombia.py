@@ -140,7 +140,7 @@ def city_sample(section: Section, change: Change | None = None) -> Cities:
     for why, units in _left_out(rules, treated).items():
         donors = [unit for unit in donors if unit not in units]
         _note(flow, why, len(donors) + len(treated))
-    panel = load_panel(_TABLE, start=rules["start"], end=rules["end"], units=sorted([*treated, *donors]))
+    panel = load_panel(_TABLE, outcome=rules.get("outcome"), start=rules["start"], end=rules["end"], units=sorted([*treated, *donors]))  # fmt: skip
     # Borders serve for leaving cities out only; carried along they would be hashed at every placebo fit.
     panel = replace(panel, neighbours=None).treat(treated, at=rules["at"])
     return Cities(panel if rules["frequency"] == "month" else panel.aggregate(rules["frequency"]), flow)
@@ -152,6 +152,8 @@ def _note(flow: list[dict[str, Any]], step: str, kept: int) -> None:
 
 def _left_out(rules: Section, treated: Sequence[str]) -> dict[str, frozenset[str]]:
     groups = {why: frozenset(units) for why, units in rules["left_out"].items() if why not in rules.get("back_in", ())}
+    if "left_out_also" in rules:
+        groups["left out by the specification"] = frozenset(rules["left_out_also"])
     if rules.get("border_left_out", True):
         groups["do not border a treated city"] = _neighbours(tuple(treated))
     if rules.get("members_left_out", False):
@@ -249,7 +251,8 @@ def rank_test(panel: Panel, spans: Spans, *, estimator: str = "poisson", draws: 
     drawn = [fit(untreated.treat(units, at=at), spans) for units in _sets(others, len(treated), draws, seed)]
     placebos = {name: np.array([logs[name] for logs, _ in drawn]) for name in spans}
     spread = np.array([other for _, other in drawn])
-    kept = {name: np.isfinite(values) for name, values in placebos.items()}
+    # A set without a death before the event has no noise to be measured by.
+    kept = {name: np.isfinite(values) & (spread > 0) for name, values in placebos.items()}
     studentised = {name: values[kept[name]] / spread[kept[name]] for name, values in placebos.items()}
     return Ranked(log, noise, {name: values[kept[name]] for name, values in placebos.items()}, studentised)
 

@@ -7,6 +7,7 @@ from analyses.crackdowns import FAMILY as CRACKDOWNS
 from analyses.ecuador_conflict import FAMILY as ECUADOR_CONFLICT
 from analyses.family import Family
 from analyses.farc_coca import FAMILY as FARC_COCA
+from analyses.gun_ban import FAMILY as GUN_BAN
 from analyses.kingpins_family import FAMILY as KINGPINS
 from analyses.medellin_extradition import FAMILY as MEDELLIN_EXTRADITION
 from analyses.medellin_pact import FAMILY as MEDELLIN_PACT
@@ -37,4 +38,5 @@ FAMILIES: tuple[Family, ...] = (
     BALLOON,
     POLICING_META,
     CRACKDOWNS,
+    GUN_BAN,
 )

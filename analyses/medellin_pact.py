@@ -32,11 +32,6 @@ _MEDELLIN = "05001"
 def sample(section: Plan, change: Mapping[str, Any] | None = None) -> Cities:
     """Return Medellin and its comparison cities, with one thing changed."""
     change = dict(change or {})
-    if "left_out_also" in change:
-        change["left_out"] = {
-            **section["controls"]["left_out"],
-            "left out by the specification": change["left_out_also"],
-        }
     cities = city_sample(section, change)
     if "minimum_rate" not in change:
         return cities

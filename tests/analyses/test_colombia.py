@@ -172,3 +172,14 @@ def test_pairs_of_a_department_do_not_border(plan):
     others = list(zip(pairs["department"]["unit"], pairs["department"]["neighbour"], strict=True))
     assert not border & set(others)
     assert all(a[:2] == b[:2] and a != b for a, b in others)
+
+
+def test_deaths_with_and_without_firearms_add_up(plan):
+    from analyses.colombia import city_sample
+    from analyses.gun_ban import sample
+
+    section = plan.section("gun_ban")
+    guns, rest = sample(section).panel, sample(section, {"outcome": "others"}).panel
+    assert (guns.Y + rest.Y == city_sample(section, {"outcome": "homicides"}).panel.Y).all()
+    assert (rest.Y >= 0).all()
+    assert not {"05088", "25754"} & set(guns.units)
