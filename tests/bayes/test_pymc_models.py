@@ -1,7 +1,6 @@
 """The densities by hand against PyMC models of the same coordinates, written by distributions and differentiated by PyTensor."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from crimepolicy.bayes.count_model import count_model
@@ -9,7 +8,7 @@ from crimepolicy.bayes.donor_density import DonorDensity
 from crimepolicy.bayes.donor_weights import Horseshoe, Simplex
 from crimepolicy.bayes.event_study import bayesian_event_study
 from tests.bayes.test_density import CASES, density, make
-from tests.bayes.worlds import world
+from tests.bayes.worlds import chain, world
 
 pytestmark = pytest.mark.bayes
 
@@ -30,11 +29,6 @@ def compare(model, evaluate, points):
         gaps.append(float(value(at)) - ours)
         np.testing.assert_allclose(slope(at), gradient, atol=SAME_SLOPE, rtol=SAME_SLOPE)
     assert np.ptp(gaps) < SAME_DENSITY * max(1.0, abs(gaps[0]))
-
-
-def chain(n):
-    pairs = [(f"u{i:03d}", f"u{i + 1:03d}") for i in range(n - 1)]
-    return pd.DataFrame(pairs + [(b, a) for a, b in pairs], columns=["unit", "neighbour"])
 
 
 EVERY_CASE = [

@@ -23,7 +23,7 @@ def normal():
             pm.Normal("x", MEAN, SD, shape=2)
         return found
 
-    return Density(2, evaluate, np.zeros(2), model)
+    return Density(2, evaluate, np.zeros(2), model=model)
 
 
 @pytest.mark.parametrize("sampler", ["nutpie", pytest.param("pymc", marks=pytest.mark.slow)])

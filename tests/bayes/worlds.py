@@ -54,3 +54,9 @@ def world(
         **extra,
     )
     return panel, effects
+
+
+def chain(n: int) -> pd.DataFrame:
+    """Return neighbours along a line of `n` units, as named by `world`."""
+    pairs = [(f"u{i:03d}", f"u{i + 1:03d}") for i in range(n - 1)]
+    return pd.DataFrame(pairs + [(b, a) for a, b in pairs], columns=["unit", "neighbour"])

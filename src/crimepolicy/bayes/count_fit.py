@@ -45,7 +45,7 @@ def count_fit(
     likelihood = count_likelihood(design.counts, design.used)
     turned = round_density(design, scales, likelihood, find_center(design, scales, likelihood))
     size = design.size + len(scales.names)
-    density = Density(size, turned.evaluate, turned.start(), partial(count_model, turned))
+    density = Density(size, turned.evaluate, turned.start(), model=partial(count_model, turned))
     posterior = sample(density, draws=draws, tune=tune, chains=chains, seed=seed, sampler=sampler)
     drawn = CountDraws(*turned.coordinates(posterior.draws), scales)
     return CountFit(drawn, np.apply_along_axis(turned.log_likelihood, -1, posterior.draws), posterior)

@@ -12,6 +12,9 @@ __all__ = ["DonorDensity", "DonorDraws", "Link"]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Link = Literal["rate", "log", "identity"]
 
+# A walk far ahead can leave the range of a random number generator; the exact number no longer matters there.
+_LARGEST_MEAN = 1e12
+
 
 @dataclass(frozen=True, slots=True)
 class DonorDraws:
@@ -100,12 +103,38 @@ class DonorDensity:
         level = self.base + scales[..., :1] * self.level_scale + step[..., None] * walk
         return DonorDraws(self.prior.weights(q), level, step, np.exp(scales[..., 2]))
 
+    def prior_draws(self, n: int, rng: np.random.Generator) -> Floats:
+        """Draw parameters (n, size) from the prior."""
+        scales = np.log(np.abs(rng.standard_normal((n, 2))) * [self.step_scale, self.noise_scale])
+        first, steps = rng.standard_normal((n, 1)), rng.standard_normal((n, len(self.y) - 1))
+        return np.concatenate([self.prior.prior_draws(n, rng), first, scales, steps], axis=1)
+
+    def outcomes(self, mean: Floats, noise: Floats, rng: np.random.Generator) -> Floats:
+        """Draw outcomes (..., T) around their mean (..., T), with noise (...)."""
+        if self.link == "identity":
+            return np.asarray(mean + noise[..., None] * rng.standard_normal(mean.shape))
+        return np.asarray(rng.poisson(np.minimum(mean, _LARGEST_MEAN)), dtype=np.float64)
+
     def expected(self, x: Floats, exposure: Floats, weights: Floats, level: Floats) -> Floats:
         """Return the mean outcome (..., T) at donors x (T, J), exposure (T,), weights (..., J) and level (..., T)."""
         donors = weights @ x.T
         if self.link == "identity":
             return np.asarray(donors + level)
         return np.asarray(exposure * (donors * np.exp(level) if self.link == "rate" else np.exp(donors + level)))
+
+    def pointwise(self, found: DonorDraws) -> Floats:
+        """Return the log likelihood (..., P) of every period, up to a constant."""
+        mean = self.expected(self.x, self.exposure, found.weights, found.level)
+        if self.link == "identity":
+            noise = found.noise[..., None]
+            return np.asarray(-0.5 * ((self.y - mean) / noise) ** 2 - np.log(noise))
+        return np.asarray(self.y * np.log(mean) - mean)
+
+    def log_prior(self, p: Floats) -> dict[str, Floats]:
+        """Return the log prior densities (...) of weights and of scales on their own scale, at p (..., size)."""
+        q, scales, _ = np.split(p, [self.prior.size, self.prior.size + 3], axis=-1)
+        ratio = np.exp(scales[..., 1:]) / [self.step_scale, self.noise_scale]
+        return {"weights": self.prior.log_prior(q), "scales": -0.5 * (scales[..., 0] ** 2 + (ratio**2).sum(axis=-1))}
 
     def model(self) -> Any:
         """Return the same density as a PyMC model."""

@@ -49,6 +49,16 @@ class Simplex:
         log_prior = self.concentration * q.sum() - grown.sum()
         return WeightPoint(self.weights(q), float(log_prior), self.concentration - grown)
 
+    def prior_draws(self, n: int, rng: np.random.Generator) -> Floats:
+        """Draw coordinates (n, size) from the prior."""
+        # A gamma variable of small shape underflows; the power of a uniform adds its logarithm instead.
+        grown = np.log(rng.gamma(self.concentration + 1, size=(n, self.n)))
+        return np.asarray(grown + np.log(rng.uniform(size=(n, self.n))) / self.concentration)
+
+    def log_prior(self, q: Floats) -> Floats:
+        """Return the log prior density (...) of the weights themselves at q (..., size)."""
+        return np.asarray((self.concentration - 1) * special.log_softmax(q, axis=-1).sum(axis=-1))
+
     def pull_back(self, q: Floats, by_weight: Floats) -> Floats:
         """Return the gradient (size,) by coordinates, given that by weights (n,)."""
         weights = self.weights(q)
@@ -107,6 +117,19 @@ class Horseshoe:
         return WeightPoint(
             self.weights(q), float(log_prior), np.concatenate([-z, 1 - 2 * special.expit(2 * own), ends])
         )
+
+    def prior_draws(self, n: int, rng: np.random.Generator) -> Floats:
+        """Draw coordinates (n, size) from the prior."""
+        z, own = rng.standard_normal((n, self.n)), np.log(np.abs(rng.standard_cauchy((n, self.n))))
+        common = np.log(self.common * np.abs(rng.standard_cauchy((n, 1))))
+        slab = np.log(_SLAB_SHAPE * self.slab**2 / rng.gamma(_SLAB_SHAPE, size=(n, 1)))
+        return np.concatenate([z, own, common, slab], axis=1)
+
+    def log_prior(self, q: Floats) -> Floats:
+        """Return the log prior density (...) of the scales themselves at q (..., size)."""
+        own, common, slab = q[..., self.n : -2], q[..., -2] - np.log(self.common), q[..., -1]
+        halves = -np.logaddexp(0, 2 * own).sum(axis=-1) - np.logaddexp(0, 2 * common)
+        return np.asarray(halves - (_SLAB_SHAPE + 1) * slab - _SLAB_SHAPE * self.slab**2 * np.exp(-slab))
 
     def pull_back(self, q: Floats, by_weight: Floats) -> Floats:
         """Return the gradient (size,) by coordinates, given that by weights (n,)."""

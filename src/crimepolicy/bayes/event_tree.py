@@ -20,6 +20,7 @@ __all__ = ["event_tree"]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 _PRIOR_DRAWS = 1000
+_PATH_DRAWS = 200
 _DIMS = {
     "path": ["event_time"],
     "new_path": ["event_time"],
@@ -28,6 +29,7 @@ _DIMS = {
     "scale": ["scale_name"],
     "counts": ["unit", "period"],
     "treated_cells": ["cell"],
+    "effect": ["event", "event_time"],
 }
 
 
@@ -44,6 +46,8 @@ def event_tree(
     seed: int,
 ) -> Any:
     """Return a DataTree with posterior, prior, their counts, the counts seen, log likelihood and log prior.
+
+    The group ``event_paths`` has a few hundred draws of every event's own path, NaN where its cell is not in use.
 
     Parameters
     ----------
@@ -64,6 +68,7 @@ def event_tree(
         "posterior_predictive": {"counts": replicas[None].astype(np.float32)},
         "prior": {name: values[None] for name, values in beforehand.items()},
         "prior_predictive": {"counts": prior_counts[None].astype(np.float32)},
+        "event_paths": {"effect": _thinned_paths(events, found)},
         "observed_data": {"counts": np.where(design.used, design.counts, np.nan)},
     }
     coords = {
@@ -75,6 +80,12 @@ def event_tree(
         "period": [str(period) for period in panel.periods],
     }
     return data_tree(groups, dims=_DIMS, coords=coords, sample_stats=fit.posterior.sample_stats)
+
+
+def _thinned_paths(events: EventCells, found: EventDraws) -> Floats:
+    flat = found.effect.reshape(-1, *found.effect.shape[-2:])
+    picked = flat[:: max(1, len(flat) // _PATH_DRAWS)]
+    return np.where(events.present, picked, np.nan)[None].astype(np.float32)
 
 
 def _variables(

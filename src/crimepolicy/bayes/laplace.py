@@ -17,6 +17,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 _ROUNDS = 12
 _STEPS = 4
 _HALVINGS = 12
+_LONGEST = 5.0
 _ENOUGH = 1e-3
 # Scales are searched between these multiples of their prior scales; beyond, the prior has nothing left to say.
 _NARROW, _WIDE = 0.05, 3.0
@@ -160,7 +161,9 @@ def _climb(
     design: Design, scales: Scales, likelihood: CountLikelihood, theta: Floats, h: Floats, step: Floats, height: float
 ) -> Floats:
     precision = np.exp(-2 * scales.log_sd(h))
-    length = 1.0
+    # A mean that overflows says nothing of how much too far a step went.
+    change = float(np.abs(linear_predictor(design, theta + step) - linear_predictor(design, theta)).max())
+    length = min(1.0, _LONGEST / max(change, _LONGEST))
     for _ in range(_HALVINGS):
         proposal = theta + length * step
         with np.errstate(over="ignore", invalid="ignore"):

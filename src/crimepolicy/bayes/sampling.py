@@ -40,6 +40,8 @@ class Density:
         Array (size,) -> (log density up to a constant, gradient (size,)).
     start : float array (size,)
         Near the middle; chains start around it.
+    root : float array (size, size) or None
+        Of the covariance around `start`, as far as it is known: nutpie then moves in coordinates in which it is the identity.
     model : callable or None
         Makes the same density as a PyMC model, whose free variables, untransformed and in order, are the coordinates.
     """
@@ -47,6 +49,7 @@ class Density:
     size: int
     evaluate: Callable[[Floats], tuple[float, Floats]]
     start: Floats
+    root: Floats | None = None
     model: Callable[[], Any] | None = None
 
 
@@ -114,16 +117,21 @@ def sample(
 
 
 def _starts(density: Density) -> Callable[[int], Floats]:
-    return lambda seed: density.start + np.random.default_rng(seed).uniform(-_START_SPREAD, _START_SPREAD, density.size)
+    middle = density.start if density.root is None else np.zeros(density.size)
+    return lambda seed: middle + np.random.default_rng(seed).uniform(-_START_SPREAD, _START_SPREAD, density.size)
 
 
 def _with_nutpie(density: Density, size: dict[str, int], seed: int) -> tuple[Floats, Any]:
     import nutpie
     from nutpie.compiled_pyfunc import from_pyfunc
 
+    def turned(z: Floats) -> tuple[float, Floats]:
+        value, gradient = density.evaluate(density.start + density.root @ z)
+        return value, gradient @ density.root
+
     compiled = from_pyfunc(
         density.size,
-        lambda: density.evaluate,
+        lambda: density.evaluate if density.root is None else turned,
         lambda *_: lambda x: {"x": np.array(x)},
         [np.dtype(np.float64)],
         [(density.size,)],
@@ -139,7 +147,10 @@ def _with_nutpie(density: Density, size: dict[str, int], seed: int) -> tuple[Flo
         target_accept=_ACCEPTANCE,
         progress_bar=sys.stderr.isatty(),
     )
-    return np.asarray(tree.posterior["x"].values), tree["sample_stats"].to_dataset()
+    found = np.asarray(tree.posterior["x"].values)
+    if density.root is not None:
+        found = density.start + found @ density.root.T
+    return found, tree["sample_stats"].to_dataset()
 
 
 def _with_pymc(density: Density, size: dict[str, int], seed: int, sampler: Sampler) -> tuple[Floats, Any]:

@@ -8,9 +8,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from crimepolicy.bayes.data_tree import data_tree
 from crimepolicy.bayes.donor_density import DonorDensity, DonorDraws, Link
 from crimepolicy.bayes.donor_weights import Horseshoe, Simplex
+from crimepolicy.bayes.prior_sensitivity import prior_sensitivity_check
 from crimepolicy.bayes.sampling import Density, Posterior, Sampler, sample
+from crimepolicy.bayes.whitening import whiten
 from crimepolicy.diagnostics.convergence import convergence_checks
 from crimepolicy.errors import DesignError, choose, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, panel_facts, path_term
@@ -31,8 +34,7 @@ _FEWEST = 4
 _TRACE = 0.1
 _HALF = 0.5
 _FEW_DONORS = 3.0
-# A walk far ahead can leave the range of a random number generator; the exact number no longer matters there.
-_LARGEST_MEAN = 1e12
+_PRIOR_DRAWS = 1000
 _LEAST = 1e-3
 
 
@@ -80,8 +82,8 @@ def bayesian_synthetic_control(
     Returns
     -------
     Estimate
-        With a path of gaps (before treatment: residuals), `weights` of the donors, and draws of all of them. Counts have the companion
-        ``"excess"``.
+        With a path of gaps (before treatment: residuals), `weights` of the donors, and draws of all of them; `inference_data` holds the fit for ArviZ. Counts have
+        the companion ``"excess"``.
 
     Raises
     ------
@@ -117,7 +119,7 @@ def bayesian_synthetic_control(
     case = _case(panel, options["family"], weights)
     density = _density(case, options)
     posterior = sample(
-        Density(density.size, density.evaluate, density.start(), density.model),
+        Density(density.size, density.evaluate, *whiten(density.evaluate, density.start()), density.model),
         **{key: options[key] for key in ("draws", "tune", "chains", "seed", "sampler")},
     )
     estimate = _summary(panel, case, density, posterior, seed)
@@ -215,45 +217,95 @@ def _prior(x: Floats, noise: float, options: dict[str, Any]) -> Simplex | Horses
     return Horseshoe(n, float(few / (n - few) * noise / spread / np.sqrt(len(x))), 1.0)
 
 
+@dataclass(frozen=True, slots=True)
+class _Effects:
+    """Draws (...) of the headline and of the total; of the gap and of the untreated outcome (..., T)."""
+
+    headline: Floats
+    total: Floats
+    gap: Floats
+    untreated: Floats
+
+
+def _effects(case: _Case, density: DonorDensity, found: DonorDraws, seed: int) -> _Effects:
+    untreated = _untreated(case, density, found, seed)
+    gap, after = _gap(case, case.y, untreated), slice(case.start, None)
+    total = untreated[..., after].sum(axis=-1)
+    headline = gap[..., after].mean(axis=-1)
+    if case.family == "poisson":
+        headline = _gap(case, case.y[after].sum(), total)
+    return _Effects(headline, case.y[after].sum() - total, gap, untreated)
+
+
 def _untreated(case: _Case, density: DonorDensity, found: DonorDraws, seed: int) -> Floats:
-    """Return draws (n_chains, n_draws, T) of the untreated outcome: expected before treatment, predicted with noise after."""
+    """Return draws (..., T) of the untreated outcome: expected before treatment, predicted with noise after."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, 1]))
     ahead = len(case.y) - case.start
     steps = found.step[..., None] * rng.standard_normal((*found.step.shape, ahead))
     level = np.concatenate([found.level, found.level[..., -1:] + np.cumsum(steps, axis=-1)], axis=-1)
     expected = density.expected(case.x, case.exposure, found.weights, level)
     before, after = expected[..., : case.start], expected[..., case.start :]
-    if case.family == "gaussian":
-        drawn = after + found.noise[..., None] * rng.standard_normal(steps.shape)
-    else:
-        drawn = rng.poisson(np.minimum(after, _LARGEST_MEAN))
-    return np.concatenate([before, drawn], axis=-1)
+    return np.concatenate([before, density.outcomes(after, found.noise, rng)], axis=-1)
 
 
 def _summary(panel: Panel, case: _Case, density: DonorDensity, posterior: Posterior, seed: int) -> Estimate:
     found = density.draws(posterior.draws)
-    untreated = _untreated(case, density, found, seed)
+    effects = _effects(case, density, found, seed)
     times = (np.arange(len(case.y)) - case.start).tolist()
-    gap = _gap(case, case.y, untreated)
-    after = slice(case.start, None)
-    total = case.y[after].sum() - untreated[..., after].sum(axis=-1)
-    headline = gap[..., after].mean(axis=-1)
-    if case.family == "poisson":
-        headline = _gap(case, case.y[after].sum(), untreated[..., after].sum(axis=-1))
-    terms = {HEADLINE: headline} | {path_term("event_time", k): gap[..., i] for i, k in enumerate(times)}
-    checks = (*panel.checks, *_checks(case, density, found, headline, posterior))
+    terms = {HEADLINE: effects.headline}
+    terms |= {path_term("event_time", k): effects.gap[..., i] for i, k in enumerate(times)}
+    tree = _tree(panel, case, density, posterior, effects, seed)
+    fitted = _checks(case, density, found, effects.headline, posterior)
+    checks = (*panel.checks, *fitted, prior_sensitivity_check(tree))
     main = _packed(panel, case, {name: v.reshape(-1) for name, v in terms.items()}, checks)
     path = pd.DataFrame(
-        {"estimate": gap.mean(axis=(0, 1)), "std_error": gap.std(axis=(0, 1))}, index=pd.Index(times, name="event_time")
+        {"estimate": effects.gap.mean(axis=(0, 1)), "std_error": effects.gap.std(axis=(0, 1))},
+        index=pd.Index(times, name="event_time"),
     )
     weight = found.weights.reshape(-1, len(case.donors))
     weights = pd.DataFrame({"weight": weight.mean(axis=0), "std_error": weight.std(axis=0)}, index=case.donors)
-    main = main.replace(path=path, weights=weights.rename_axis("unit"))
+    main = main.replace(path=path, weights=weights.rename_axis("unit"), inference_data=tree)
     if case.family == "gaussian":
         return main
-    excess = _packed(panel, case, {HEADLINE: total.reshape(-1)}, checks)
+    excess = _packed(panel, case, {HEADLINE: effects.total.reshape(-1)}, checks)
     words = f"events added (positive) or averted: {panel.outcome}"
     return main.replace(companions={"excess": excess.replace(scale="level", estimand=words)})
+
+
+def _tree(panel: Panel, case: _Case, density: DonorDensity, posterior: Posterior, effects: _Effects, seed: int) -> Any:
+    rng = np.random.default_rng(np.random.SeedSequence([seed, 3]))
+    p = density.prior_draws(_PRIOR_DRAWS, rng)[None]
+    found, prior = density.draws(posterior.draws), density.draws(p)
+    groups = {
+        "posterior": _variables(case, found, effects),
+        "prior": _variables(case, prior, _effects(case, density, prior, seed)),
+        "log_likelihood": {"all_cells": density.pointwise(found)},
+        "log_prior": density.log_prior(posterior.draws),
+        "posterior_predictive": {"outcome": _replicates(density, found, rng)},
+        "prior_predictive": {"outcome": _replicates(density, prior, rng)},
+        "observed_data": {"outcome": density.y},
+    }
+    periods = [str(period) for period in panel.periods]
+    coords = {"period": periods, "before": periods[: case.start], "donor": [str(unit) for unit in case.donors]}
+    dims = {
+        "gap": ["period"],
+        "untreated": ["period"],
+        "weight": ["donor"],
+        "outcome": ["before"],
+        "all_cells": ["before"],
+    }
+    return data_tree(groups, dims=dims, coords=coords, sample_stats=posterior.sample_stats)
+
+
+def _variables(case: _Case, found: DonorDraws, effects: _Effects) -> dict[str, Floats]:
+    variables = {HEADLINE: effects.headline, "gap": effects.gap, "untreated": effects.untreated}
+    variables |= {"weight": found.weights, "step": found.step}
+    return variables | ({"noise": found.noise} if case.family == "gaussian" else {})
+
+
+def _replicates(density: DonorDensity, found: DonorDraws, rng: np.random.Generator) -> Floats:
+    mean = density.expected(density.x, density.exposure, found.weights, found.level)
+    return density.outcomes(mean, found.noise, rng)
 
 
 def _gap(case: _Case, seen: Any, untreated: Floats) -> Floats:
@@ -278,7 +330,13 @@ def _checks(
     if posterior.draws.shape[0] < 2:
         return Check("rhat", False, None, "one chain cannot be compared with another; use chains=2 or more."), fit
     reported = {HEADLINE: headline, "weights": found.weights, "level": found.level[..., -1], "step": found.step}
-    return *convergence_checks(reported, nuisance={"parameters": posterior.draws}, statistics=posterior.statistics), fit
+    convergence = convergence_checks(
+        reported,
+        nuisance={"parameters": posterior.draws},
+        statistics=posterior.statistics,
+        log_likelihood=density.pointwise(found),
+    )
+    return *convergence, fit
 
 
 def _packed(panel: Panel, case: _Case, draws: dict[str, Floats], checks: Sequence[Check]) -> Estimate:
