@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from crimepolicy.inference.multiplier import multiplier_bootstrap as multiplier_bootstrap
     from crimepolicy.inference.placebo import placebo_test as placebo_test
     from crimepolicy.inference.randomization import randomization_test as randomization_test
+    from crimepolicy.inference.randomization_interval import randomization_interval as randomization_interval
     from crimepolicy.inference.shared_noise import alvarez_ferman as alvarez_ferman
     from crimepolicy.inference.sign_change import sign_change_test as sign_change_test
     from crimepolicy.inference.wild import wild_bootstrap as wild_bootstrap
@@ -70,10 +71,8 @@ if TYPE_CHECKING:
     from crimepolicy.sensitivity.specification import specification_curve as specification_curve
     from crimepolicy.sensitivity.vintages import vintage_bounds as vintage_bounds
     from crimepolicy.synth.augmented import augmented_synthetic_control as augmented_synthetic_control
-    from crimepolicy.synth.balance import predictor_balance as predictor_balance
     from crimepolicy.synth.donor_sensitivity import leave_donors_out as leave_donors_out
     from crimepolicy.synth.factor_model import factor_model as factor_model
-    from crimepolicy.synth.prediction_intervals import prediction_intervals as prediction_intervals
     from crimepolicy.synth.predictors import Predictor as Predictor
     from crimepolicy.synth.synthetic_control import synthetic_control as synthetic_control
     from crimepolicy.synth.synthetic_did import synthetic_did as synthetic_did
@@ -111,6 +110,7 @@ _HOMES = {
     "inference.multiplier": ["multiplier_bootstrap"],
     "inference.placebo": ["placebo_test"],
     "inference.randomization": ["randomization_test"],
+    "inference.randomization_interval": ["randomization_interval"],
     "inference.shared_noise": ["alvarez_ferman"],
     "inference.sign_change": ["sign_change_test"],
     "inference.wild": ["wild_bootstrap"],
@@ -128,10 +128,8 @@ _HOMES = {
     "sensitivity.specification": ["specification_curve"],
     "sensitivity.vintages": ["vintage_bounds"],
     "synth.augmented": ["augmented_synthetic_control"],
-    "synth.balance": ["predictor_balance"],
     "synth.donor_sensitivity": ["leave_donors_out"],
     "synth.factor_model": ["factor_model"],
-    "synth.prediction_intervals": ["prediction_intervals"],
     "synth.predictors": ["Predictor"],
     "synth.synthetic_control": ["synthetic_control"],
     "synth.synthetic_did": ["synthetic_did"],

@@ -172,6 +172,8 @@ def test_list_for_another_estimator(panels: Panels, estimators: Estimators) -> N
     long = estimators["event_difference"](panels["normal"](30, 30, treated=1, at=25))
     found = {check.name: check.passed for check in few_treated(long)}
     assert found["conformal_test"] is None
+    lines = str(few_treated(long)).splitlines()
+    assert lines == [str(check) for check in few_treated(long)]
     ratio = {
         check.name: check.passed for check in few_treated(estimators["log_ratio"](panels["counts"](seed=1, mean=50.0)))
     }

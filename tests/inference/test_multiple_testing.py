@@ -96,3 +96,12 @@ def test_familywise_error(panels: Panels, estimators: Estimators) -> None:
     low, high = stats.binom.ppf([0.0005, 0.9995], draws, 0.05)
     assert low <= wrong["romano_wolf"] <= high
     assert wrong["unadjusted"] > high
+
+
+def test_the_finding_is_printed_above_the_table() -> None:
+    found = multiple_testing({"a": 0.01, "b": 0.04, "c": 0.3}, "holm")
+    line = "Of 3 tests 2 are significant at 5% by themselves and 1 after adjustment (Holm)."
+    assert found.sentence() == line
+    assert str(found).startswith(f"{line}\n")
+    # A part of the table no longer is what the line speaks of.
+    assert type(found.head(1)) is pd.DataFrame

@@ -1,5 +1,6 @@
 """Calibration: blind, seed-stable, and right about estimators whose behaviour is known."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from zlib import crc32
@@ -188,3 +189,24 @@ def test_few_adopters_are_exposed_and_the_detectable_effect_is_found_with_the_po
     assert frame["bias"].abs().max() < 0.3 * frame["sd"].max()
     # Standard errors from three treated clusters are too small, which is what the table is for.
     assert frame.loc[frame["effect"] == 0, "rejections"].item() > 0.1
+
+
+def rate_difference(panel: Panel) -> Estimate:
+    """Difference in events per 1,000 persons: of an effect on counts it shows the share that falls on rates."""
+    rate = 1000 * panel.Y / panel.population
+    gap = np.nanmean(rate[panel.D]) - np.nanmean(rate[~panel.D])
+    return Estimate(estimand="gap", value=gap, std_error=1.0, method="rates", citation="")
+
+
+def test_the_truth_of_a_rate_is_a_rate() -> None:
+    panel = mask_treated(count_panel(1))
+    draws = calibrate({"rate": rate_difference}, panel, effects=(-0.5,), placebos=5, rates={"rate": 1000}).draws
+    laid = draws[draws["effect"] == -0.5].reset_index(drop=True)
+    assert (laid["truth"] < 0).all()
+    # The exposure is one million everywhere, so that counts fall by a thousand times as much.
+    counts = calibrate({"rate": rate_difference}, panel, effects=(-0.5,), placebos=5).draws
+    assert counts[counts["effect"] == -0.5]["truth"].to_numpy() == pytest.approx(1000 * laid["truth"])
+    with pytest.raises(DesignError, match="'ratio', which is not calibrated"):
+        calibrate({"rate": rate_difference}, panel, placebos=1, rates={"ratio": 1.0})
+    with pytest.raises(DesignError, match="needs a panel with a population"):
+        calibrate({"rate": rate_difference}, replace(panel, population=None), placebos=1, rates={"rate": 1.0})

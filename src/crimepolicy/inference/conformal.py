@@ -13,6 +13,7 @@ from crimepolicy.inference.impose import impose, imposed
 from crimepolicy.inference.influence import panel_of
 from crimepolicy.inference.parallel import ordered_map
 from crimepolicy.inference.take_periods import take_periods
+from crimepolicy.inference.worded import WordedFrame
 from crimepolicy.panel import Panel
 
 __all__ = ["Permutations", "conformal_interval", "conformal_test", "one_date"]
@@ -116,7 +117,7 @@ def conformal_interval(
     draws: int = 999,
     seed: int = 0,
     n_jobs: int = 1,
-) -> pd.DataFrame:
+) -> WordedFrame:
     """Return the effects that `conformal_test` does not reject, for every period after treatment and for a constant effect.
 
     Parameters
@@ -130,7 +131,7 @@ def conformal_interval(
 
     Returns
     -------
-    pandas.DataFrame
+    WordedFrame
         Indexed by term (``att``: an effect that is constant after treatment); columns estimate, conf_low, conf_high. Ends
         are infinite where the smallest possible p-value exceeds 1 - level.
 
@@ -158,7 +159,17 @@ def conformal_interval(
     terms = [HEADLINE if k is None else path_term("event_time", k) for k in periods]
     frame = pd.DataFrame(ends, columns=["conf_low", "conf_high"], index=pd.Index(terms, name="term"))
     frame.insert(0, "estimate", estimate.estimates.reindex(terms).to_numpy())
-    return frame
+    return WordedFrame(frame, text=_words(frame, level))
+
+
+def _words(frame: pd.DataFrame, level: float) -> str:
+    low, high = frame.loc[HEADLINE, ["conf_low", "conf_high"]]
+    periods = frame.drop(index=HEADLINE)
+    away = int(((periods["conf_low"] > 0) | (periods["conf_high"] < 0)).sum())
+    return (
+        f"A constant effect between {low:.4g} and {high:.4g} is compatible with the other periods at {level:.0%}; taken one at a time, no effect is "
+        f"excluded in {away} of {len(periods)} periods."
+    )
 
 
 def one_date(estimate: Estimate) -> int:

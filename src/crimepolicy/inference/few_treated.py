@@ -10,6 +10,7 @@ from crimepolicy.estimate import Check, Estimate
 from crimepolicy.inference.few_clusters import FEW
 from crimepolicy.inference.influence import panel_of
 from crimepolicy.inference.regression import regression
+from crimepolicy.inference.worded import Checks
 
 __all__ = ["few_treated"]
 
@@ -32,7 +33,7 @@ class _Design:
     path: bool
 
 
-def few_treated(estimate: Estimate) -> tuple[Check, ...]:
+def few_treated(estimate: Estimate) -> Checks:
     """Return one check per tool of inference: whether it is valid for this design, and why.
 
     Parameters
@@ -42,8 +43,8 @@ def few_treated(estimate: Estimate) -> tuple[Check, ...]:
 
     Returns
     -------
-    tuple of Check
-        Named as the tools. `passed` is None where validity rests on an assumption that only the analyst can judge.
+    Checks
+        A tuple of `Check`, named as the tools, which prints as sentences. `passed` is None where validity rests on an assumption that only the analyst can judge.
 
     References
     ----------
@@ -60,16 +61,18 @@ def few_treated(estimate: Estimate) -> tuple[Check, ...]:
     ['conley_taber']
     """
     design = _read(estimate)
-    return (
-        _clustered(design),
-        _wild(design),
-        _randomization(design),
-        _placebo(design),
-        _borrowed("conley_taber", design),
-        _borrowed("ferman_pinto", design),
-        _borrowed("alvarez_ferman", design),
-        _signs(design),
-        _conformal(design),
+    return Checks(
+        (
+            _clustered(design),
+            _wild(design),
+            _randomization(design),
+            _placebo(design),
+            _borrowed("conley_taber", design),
+            _borrowed("ferman_pinto", design),
+            _borrowed("alvarez_ferman", design),
+            _signs(design),
+            _conformal(design),
+        )
     )
 
 

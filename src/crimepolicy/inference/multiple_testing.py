@@ -11,11 +11,14 @@ from crimepolicy.errors import InferenceError, choose
 from crimepolicy.estimate import HEADLINE, Estimate
 from crimepolicy.inference.influence import influence, labels_of
 from crimepolicy.inference.multiplier import multiplier_draws
+from crimepolicy.inference.worded import WordedFrame
 
 __all__ = ["Method", "multiple_testing"]
 
 Array = np.ndarray[Any, Any]
 Method = Literal["romano_wolf", "holm", "bh"]
+
+_SMALL = 0.05
 
 
 def multiple_testing(
@@ -25,7 +28,7 @@ def multiple_testing(
     terms: Sequence[str] = (HEADLINE,),
     draws: int = 9_999,
     seed: int = 0,
-) -> pd.DataFrame:
+) -> WordedFrame:
     """Adjust the p-values of several tests.
 
     Parameters
@@ -42,7 +45,7 @@ def multiple_testing(
 
     Returns
     -------
-    pandas.DataFrame
+    WordedFrame
         Indexed by test and term; columns p_value (as the estimate gives it, or for Romano-Wolf from the draws) and
         p_adjusted.
 
@@ -67,7 +70,7 @@ def multiple_testing(
     choose("method", method, Method)
     named = dict(tests.items())
     if method == "romano_wolf":
-        return _romano_wolf(named, list(terms), draws, seed)
+        return _worded(_romano_wolf(named, list(terms), draws, seed), method)
     p = pd.Series(
         {
             (name, term): _p_value(test, term)
@@ -78,7 +81,16 @@ def multiple_testing(
     if p.isna().any():
         raise InferenceError(f"No p-value for {list(p.index[p.isna()])}.")
     adjusted = _holm(p.to_numpy()) if method == "holm" else stats.false_discovery_control(p.to_numpy())
-    return pd.DataFrame({"p_value": p, "p_adjusted": adjusted}).rename_axis(["test", "term"])
+    return _worded(pd.DataFrame({"p_value": p, "p_adjusted": adjusted}).rename_axis(["test", "term"]), method)
+
+
+_NAMES: dict[Method, str] = {"romano_wolf": "Romano-Wolf", "holm": "Holm", "bh": "Benjamini-Hochberg"}
+
+
+def _worded(frame: pd.DataFrame, method: Method) -> WordedFrame:
+    alone, together = (int((frame[column] <= _SMALL).sum()) for column in ("p_value", "p_adjusted"))
+    text = f"Of {len(frame)} tests {alone} are significant at {_SMALL:.0%} by themselves and {together} after adjustment ({_NAMES[method]})."
+    return WordedFrame(frame, text=text)
 
 
 def _holm(p: Array) -> Array:

@@ -10,6 +10,7 @@ from crimepolicy.estimate import HEADLINE, Estimate
 from crimepolicy.inference.mechanisms import Mechanism
 from crimepolicy.inference.placebo_fits import Statistic
 from crimepolicy.inference.randomization import randomization_test
+from crimepolicy.inference.worded import WordedFrame
 
 __all__ = ["randomization_interval"]
 
@@ -30,7 +31,7 @@ def randomization_interval(
     tolerance: float = 0.02,
     seed: int = 0,
     n_jobs: int = 1,
-) -> pd.DataFrame:
+) -> WordedFrame:
     """Return the constant effects that a randomisation test does not reject.
 
     The effect is additive for estimates in levels and multiplicative for log and ratio estimates. All effects are tested
@@ -47,7 +48,7 @@ def randomization_interval(
 
     Returns
     -------
-    pandas.DataFrame
+    WordedFrame
         One row ``att``: estimate, conf_low, conf_high (on the scale of the estimate), level. An end is infinite (zero, for
         the lower end of a ratio) where nothing within 16 standard deviations is rejected, as when the smallest possible
         p-value exceeds 1 - level.
@@ -115,7 +116,8 @@ def randomization_interval(
     if logged:
         low, high = float(np.exp(low)), float(np.exp(high))
     row = {"estimate": estimate.value, "conf_low": low, "conf_high": high, "level": level}
-    return pd.DataFrame([row], index=pd.Index([HEADLINE], name="term"))
+    text = f"No constant effect between {low:.4g} and {high:.4g} is rejected by {type(mechanism).__name__} at {1 - level:.0%}."
+    return WordedFrame([row], index=pd.Index([HEADLINE], name="term"), text=text)
 
 
 def _end(kept: Callable[[float], bool], centre: float, step: float, tolerance: float) -> float:

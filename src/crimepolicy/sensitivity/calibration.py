@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import CrimepolicyError, DesignError, choose
+from crimepolicy.errors import CrimepolicyError, DesignError, choose, suggest
 from crimepolicy.estimate import Estimate
 from crimepolicy.inference.parallel import ordered_map
 from crimepolicy.panel import Panel
@@ -96,6 +96,7 @@ def calibrate(
     placebos: int = 500,
     inference: Mapping[str, Inference] | None = None,
     injection: Injection = "auto",
+    rates: Mapping[str, float] | None = None,
     level: float = 0.95,
     seed: int = 0,
     n_jobs: int = 1,
@@ -119,6 +120,8 @@ def calibrate(
         From an estimate to the estimate with another kind of standard error; ``"own"``, what the estimator returns, by default.
     injection : {"auto", "thin", "scale"}
         How an effect is laid: see `add_effect`. ``"auto"`` thins counts of panels with a population and scales the rest.
+    rates : mapping of name to float, optional
+        Estimators that turn counts into a rate per so many persons, as ``{"synthetic": 100_000}``: their truth is that rate's.
     level : float
         Of intervals and tests.
     seed : int
@@ -158,7 +161,10 @@ def calibrate(
     require_masked(panel)
     laid = sorted({0.0, *map(float, effects)})
     kinds = {"own": _own} if inference is None else dict(inference)
-    one = partial(_placebo, dict(estimators), kinds, panel, design or PlaceboDesign(), laid, injection, level)
+    _check_rates(rates or {}, estimators, panel)
+    one = partial(
+        _placebo, dict(estimators), kinds, panel, design or PlaceboDesign(), laid, injection, dict(rates or {}), level
+    )
     seeds = np.random.SeedSequence(seed).spawn(placebos)
     rows = [row for part in ordered_map(one, list(enumerate(seeds)), n_jobs=n_jobs, label="placebos") for row in part]
     draws = pd.DataFrame(rows)
@@ -176,6 +182,7 @@ def _placebo(
     design: PlaceboDesign,
     effects: Sequence[float],
     injection: Injection,
+    rates: Mapping[str, float],
     level: float,
     task: tuple[int, np.random.SeedSequence],
 ) -> list[Row]:
@@ -187,8 +194,25 @@ def _placebo(
         laid, difference = add_effect(placebo, effect, injection, np.random.default_rng(s))
         for name, estimator in estimators.items():
             head = {"placebo": number, "effect": effect, "estimator": name}
-            rows += [head | row for row in _fitted(estimator, kinds, laid, effect, difference, level)]
+            truth = rates[name] * effect * _mean_rate(placebo) if name in rates else difference
+            rows += [head | row for row in _fitted(estimator, kinds, laid, effect, truth, level)]
     return rows
+
+
+def _mean_rate(panel: Panel) -> float:
+    """Return the events per person, averaged over treated cells."""
+    cells = panel.D & panel.observed
+    return float((panel.Y[cells] / panel.population[cells]).mean())  # type: ignore[index]
+
+
+def _check_rates(rates: Mapping[str, float], estimators: Mapping[str, Estimator], panel: Panel) -> None:
+    unknown = [name for name in rates if name not in estimators]
+    if unknown:
+        raise DesignError(
+            f"rates= names {unknown[0]!r}, which is not calibrated.{suggest(unknown[0], list(estimators))}"
+        )
+    if rates and panel.population is None:
+        raise DesignError("rates= needs a panel with a population, by which counts become rates.")
 
 
 def _fitted(
