@@ -13,12 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from crimepolicy.claims.claim import Claim, read_claims
-from crimepolicy.claims.plan import read_plan
-from crimepolicy.claims.verdict import Headline, judge
+from crimepolicy.claims.claim import Claim
+from crimepolicy.claims.verdict import Headline
 from crimepolicy.data.dictionary import list_tables, read_dictionary
 from crimepolicy.data.records import Source, list_sources, read_source
-from crimepolicy.report.numbers import read_results
+from crimepolicy.report.published import published_claims
 
 ROOT = Path(__file__).resolve().parents[1]
 README, ANALYSES = ROOT / "README.md", ROOT / "analyses"
@@ -35,13 +34,17 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def claims() -> str:
     """Return every claim with its estimate, its verdict and what would overturn it."""
-    records = [claim for file in sorted(ANALYSES.glob("claims/*.toml")) for claim in read_claims(file)]
-    results = read_results(ANALYSES / "results")
-    if not results:
-        return f"No result is published yet; {len(records)} claims are registered in `analyses/claims/`."
-    plan = read_plan(ANALYSES / "plan.toml")
+    ledger = published_claims(ANALYSES)
+    if not ledger.results:
+        return f"No result is published yet; {len(ledger.claims)} claims are registered in `analyses/claims/`."
     header = ["claim", "in our words", "estimand", "estimate (95% interval)", "verdict", "what would overturn it"]
-    return table(header, (claim_row(claim, judge(claim, results, plan=plan)) for claim in records))
+    rows = [
+        [claim.id, claim.statement, claim.estimand, "not published yet", "registered", claim.overturn]
+        if claim in ledger.waiting
+        else claim_row(claim, ledger.verdict(claim.id))
+        for claim in ledger.claims
+    ]
+    return table(header, rows)
 
 
 def claim_row(claim: Claim, verdict: Any) -> list[str]:
