@@ -71,8 +71,10 @@ if TYPE_CHECKING:
     from crimepolicy.sensitivity.specification import specification_curve as specification_curve
     from crimepolicy.sensitivity.vintages import vintage_bounds as vintage_bounds
     from crimepolicy.synth.augmented import augmented_synthetic_control as augmented_synthetic_control
+    from crimepolicy.synth.balance import predictor_balance as predictor_balance
     from crimepolicy.synth.donor_sensitivity import leave_donors_out as leave_donors_out
     from crimepolicy.synth.factor_model import factor_model as factor_model
+    from crimepolicy.synth.prediction_intervals import prediction_intervals as prediction_intervals
     from crimepolicy.synth.predictors import Predictor as Predictor
     from crimepolicy.synth.synthetic_control import synthetic_control as synthetic_control
     from crimepolicy.synth.synthetic_did import synthetic_did as synthetic_did
@@ -128,8 +130,10 @@ _HOMES = {
     "sensitivity.specification": ["specification_curve"],
     "sensitivity.vintages": ["vintage_bounds"],
     "synth.augmented": ["augmented_synthetic_control"],
+    "synth.balance": ["predictor_balance"],
     "synth.donor_sensitivity": ["leave_donors_out"],
     "synth.factor_model": ["factor_model"],
+    "synth.prediction_intervals": ["prediction_intervals"],
     "synth.predictors": ["Predictor"],
     "synth.synthetic_control": ["synthetic_control"],
     "synth.synthetic_did": ["synthetic_did"],
