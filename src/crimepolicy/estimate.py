@@ -403,6 +403,7 @@ class Estimate:
         return replace(
             self,
             scale="ratio",
+            fit=None if self.fit is None else partial(_refit_as_ratio, self.fit),
             value=float(np.exp(self.value)),
             std_error=float(np.exp(self.value) * self.std_error),
             path=_exponential(self.path),
@@ -600,6 +601,10 @@ def _refit_aggregated(
     options: Mapping[str, Any],
 ) -> Estimate:
     return fit(panel).aggregate(kind, **options)
+
+
+def _refit_as_ratio(fit: Callable[[Panel], Estimate], panel: Panel) -> Estimate:
+    return fit(panel).as_ratio()
 
 
 def panel_facts(panel: Panel) -> dict[str, Any]:

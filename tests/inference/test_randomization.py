@@ -232,3 +232,21 @@ def test_size_is_exact_for_overdispersed_counts(panels: Panels, estimators: Esti
     assert low <= rejected["places"] <= high
     assert low <= rejected["dates"] <= high
     assert rejected["clustered"] > high
+
+
+def test_a_ratio_under_the_null_is_taken_out_as_a_ratio(panels: Panels, estimators: Estimators) -> None:
+    log = estimators["log_ratio"](panels["counts"](seed=1, mean=50.0))
+    options = {"draws": 19, "statistic": "value", "terms": [HEADLINE]}
+    for ratio in (1.0, 2.0):
+        by_ratio = randomization_test(log.as_ratio(), RedrawDates(), effect=ratio, **options)
+        by_log = randomization_test(log, RedrawDates(), effect=float(np.log(ratio)), **options)
+        assert by_ratio.p_value() == by_log.p_value()
+        assert np.log(by_ratio.null[HEADLINE]).to_numpy() == pytest.approx(by_log.null[HEADLINE].to_numpy())
+
+
+def test_the_smallest_p_counts_the_observed_assignment(panels: Panels, estimators: Estimators) -> None:
+    effect = estimators["log_ratio"](panels["counts"](seed=1, mean=50.0))
+    for draws, passed in ((18, False), (19, True)):
+        test = randomization_test(effect, RedrawDates(), draws=draws, statistic="value", exact=False)
+        smallest = next(check for check in test.checks if check.name == "smallest_p")
+        assert (smallest.value, smallest.passed) == (pytest.approx(1 / (1 + draws)), passed)
