@@ -5,6 +5,7 @@ What follows `--` goes to the tool inside:
 nox -s tests -- -k panel                      one part of the test suite
 nox -s analyses -- --dry-run --explain        what would run again, and why
 nox -s analyses -- -k kingpins                one claim
+nox -s analyses -- -k "task_figures and K01-official"   one figure alone, with what it needs
 nox -s analyses -- -m smoke                   the whole line on a small synthetic panel
 """
 
@@ -232,8 +233,6 @@ def site(session: nox.Session) -> None:
 @nox.session(python=False, requires=["environment"], default=False)
 def readme(session: nox.Session) -> None:
     """Write the generated parts of README.md (`-- --check`: only compare; `-- --times`: with the last run times)."""
-    if "--times" in session.posargs:
-        _run(session, "pytask", "profile", "--export", "json")
     _run(session, "python", "tools/readme.py", *session.posargs)
 
 
@@ -257,10 +256,16 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHON, default=False)
-def package(session: nox.Session) -> None:
+def build(session: nox.Session) -> None:
     """Build the wheel and the source archive into dist/."""
     _install(session, None, ["build"])
     session.run("python", "-m", "hatchling", "build", "-d", "dist")
+
+
+@nox.session(python=False, requires=["environment"], default=False)
+def package(session: nox.Session) -> None:
+    """Write the replication package (code, data, numbers, README, dictionaries, provenance) into dist/."""
+    _run(session, "python", "-m", "tools.replication", *session.posargs)
 
 
 @nox.session(python=PYTHON, default=False)

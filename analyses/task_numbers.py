@@ -4,6 +4,7 @@ The smoke run computes some of them with few draws, or on an invented country, i
 """
 
 from pathlib import Path
+from time import process_time
 from typing import Annotated
 
 from pytask import Product, PythonNode, mark, task
@@ -23,10 +24,13 @@ def write(family: Family, name: str, out: Path, *, smoke: bool) -> None:
     planned = family.section_of(name)
     section = PLAN.section(planned)
     draws = SMOKE_DRAWS if smoke else section.get("inference", {}).get("draws", 0)
+    start = process_time()
     run = Run(section, draws, settings.seed_of(f"{planned}_{name}"), smoke)
     numbers = family.numbers[name](run)
     write_numbers(out.parent / "placebos" / out.name, numbers.pop("placebos", {}))
     settings.publish(out, planned, numbers, family.kinds)
+    # No product: a time differs on every run, and nothing depends on it.
+    write_numbers(out.parent / "times" / out.name, {"claim": family.claim, "seconds": process_time() - start})
 
 
 for family in FAMILIES:

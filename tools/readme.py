@@ -1,6 +1,6 @@
 """Write the generated sections of README.md from the records that they repeat; with --check, only compare.
 
-With --times, the profile that pytask exported last becomes the published run times.
+With --times, what the tasks of the last builds took becomes the published run times.
 
 A section stands between ``<!-- generated: NAME -->`` and ``<!-- end: NAME -->``; what is around it is written by hand.
 """
@@ -59,9 +59,10 @@ def interval(headline: Headline) -> str:
     """Return an estimate with its interval in words."""
     if headline.value is None:
         return "not estimated"
-    if headline.low is None or headline.high is None:
-        return f"{headline.scale} {headline.value:.3g}"
-    return f"{headline.scale} {headline.value:.3g} ({headline.low:.3g} to {headline.high:.3g})"
+    if headline.low is None or headline.high is None or headline.low == headline.high:
+        return f"{headline.value:.3g}"
+    scale = "ratio" if headline.scale == "ratio" else "difference"
+    return f"{scale} {headline.value:.3g} ({headline.low:.3g} to {headline.high:.3g})"
 
 
 def sources() -> str:
@@ -113,12 +114,12 @@ def tasks() -> list[dict[str, Any]]:
 
 
 def times() -> str:
-    """Return the run time of each task on the machine of the last publication."""
+    """Return the run time of each claim on the machine of the last publication."""
     if not TIMES.is_file():
         return "Not measured yet."
     measured = json.loads(TIMES.read_text("utf-8"))
-    rows = [[f"`{task}`", f"{seconds:,.1f}"] for task, seconds in sorted(measured.items())]
-    return table(["task", "seconds, one core"], [*rows, ["all", f"{sum(measured.values()):,.0f}"]])
+    rows = [[claim, f"{seconds:,.0f}"] for claim, seconds in sorted(measured.items())]
+    return table(["claim", "processor seconds"], [*rows, ["all", f"{sum(measured.values()):,.0f}"]])
 
 
 def versions() -> str:
@@ -155,22 +156,22 @@ def generated(text: str) -> str:
     return text
 
 
-def record_times(profile: Path) -> None:
-    """Keep the run times of a profile that pytask exported."""
-    measured = json.loads(profile.read_text("utf-8"))
-    seconds = {task: entry["Duration (in s)"] for task, entry in sorted(measured.items())}
-    # Tasks in worker processes come back without a duration; a table of zeros would say that they cost nothing.
-    if not any(seconds.values()):
-        raise SystemExit("The last build kept no durations. Build in one process first: pytask build -m 'not smoke'")
+def record_times(folder: Path) -> None:
+    """Keep what the tasks of every claim took together."""
+    seconds: dict[str, float] = {}
+    for file in sorted(folder.glob("*.json")):
+        taken = json.loads(file.read_text("utf-8"))
+        seconds[taken["claim"]] = seconds.get(taken["claim"], 0.0) + taken["seconds"]
+    if not seconds:
+        raise SystemExit("No task has left its time. Run first: python3 -m nox -s analyses")
     TIMES.write_text(json.dumps(seconds, indent=1) + "\n", "utf-8")
-    profile.unlink()
 
 
 def main(arguments: Sequence[str]) -> int:
     """Write or check; return the exit code."""
     present = README.read_text("utf-8")
     if "--times" in arguments:
-        record_times(ROOT / "profile.json")
+        record_times(ANALYSES / "build" / "times")
     wanted = generated(present)
     if "--check" not in arguments:
         README.write_text(wanted, "utf-8", newline="\n")
