@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.coca_promise import areas
-from analyses.colombia import city_names, published_rows, relative_row, spatial_row
+from analyses.colombia import KINDS, city_names, published_rows, relative_row, spatial_row
 from analyses.family import Run
 from analyses.standard import Row, attempt, checks, rows
 from analyses.standard_page import standard_family
@@ -222,4 +222,5 @@ FAMILY = standard_family(
     tables=("coca_municipality_year", "colombia_contiguity", "colombia_municipality_month", "published_estimates"),
     remarks=remarks,
     words=dict.fromkeys(("B01a", "B01b"), "coca"),
+    kinds=KINDS,
 )

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.colombia import (
+    KINDS,
     Cities,
     Ranked,
     before_test,
@@ -251,5 +252,5 @@ FAMILY = standard_family(
         "published_estimates",
     ),
     remarks=remarks,
-    kinds={"p_value": "simulated"},
+    kinds=KINDS,
 )

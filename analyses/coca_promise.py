@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyses.colombia import bordering, published_rows, relative_row, spatial_row
+from analyses.colombia import KINDS, bordering, published_rows, relative_row, spatial_row
 from analyses.effects import window_average
 from analyses.family import Run
 from analyses.standard import Row, attempt, checks, rows
@@ -212,11 +212,5 @@ FAMILY = standard_family(
     tables=("coca_municipality_year", "colombia_contiguity", "colombia_municipality_month", "published_estimates"),
     remarks=remarks,
     words=dict.fromkeys(("F04a", "F04b"), "coca"),
-    kinds={
-        "*.breakdown": "band",
-        "breakdown": "band",
-        "*.bounds.*": "band",
-        "*.band_low.*": "band",
-        "*.band_high.*": "band",
-    },
+    kinds=KINDS,
 )

@@ -22,6 +22,7 @@ from crimepolicy.synth.synthetic_control import synthetic_control
 from crimepolicy.synth.synthetic_did import synthetic_did
 
 __all__ = [
+    "KINDS",
     "Cities",
     "Ranked",
     "before_test",
@@ -44,6 +45,13 @@ Spans = Mapping[str, Sequence[int]]
 Array = np.ndarray[Any, Any]
 
 _TABLE = "colombia_municipality_month"
+
+KINDS = {
+    # A rank may turn on a tie, and the weights of donors come from a search that stops at a tolerance.
+    **dict.fromkeys(["*p_value", "rows.*synthetic*.*", "rows.*_did.*", "rows.city_*.*"], "simulated"),
+    **dict.fromkeys(["*breakdown", "*.bounds.*", "*.band_low.*", "*.band_high.*"], "band"),
+}
+"""How exactly the numbers of the Colombian claims must come back."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from analyses.colombia import bordering, published_rows, relative_row, spatial_row
+from analyses.colombia import KINDS, bordering, published_rows, relative_row, spatial_row
 from analyses.family import Run
 from analyses.standard import Row, attempt, checks, rows
 from analyses.standard_page import standard_family
@@ -229,5 +229,5 @@ FAMILY = standard_family(
     modules=("colombia", "farc_coca"),
     tables=("colombia_municipality_month", "coca_municipality_year", "colombia_contiguity", "published_estimates"),
     remarks=remarks,
-    kinds={"*.breakdown": "band", "*.bounds.*": "band", "*.band_low.*": "band", "*.band_high.*": "band"},
+    kinds=KINDS,
 )

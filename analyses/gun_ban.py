@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from analyses.colombia import (
+    KINDS,
     Cities,
     Ranked,
     before_test,
@@ -103,7 +104,7 @@ def before_numbers(run: Run) -> Numbers:
     section, periods = run.section, run.section["identification"]["before_periods"]
     panel = sample(section).panel
     both = before_test(panel, periods, draws=run.draws, seed=run.seed)
-    bogota, medellin = section["treatment"]["units"]
+    _, medellin = section["treatment"]["units"]
     alone = before_test(panel.drop([medellin]), periods, draws=run.draws, seed=run.seed)
     return {
         "p_value": both.p_value("before"),
@@ -127,7 +128,7 @@ def series_numbers(run: Run) -> Numbers:
 def path_numbers(run: Run) -> Numbers:
     """Return the ratio of firearm homicides by three months around the ban, together and for Bogota alone."""
     first, last = run.section["main"]["quarters"]
-    bogota, medellin = run.section["treatment"]["units"]
+    _, medellin = run.section["treatment"]["units"]
     panel, panels = sample(run.section).panel, []
     for title, chosen in (("Both cities", panel), ("Bogota alone", panel.drop([medellin]))):
         path = quarterly_path(chosen, first, last, width=3, draws=run.draws, seed=run.seed)
@@ -168,4 +169,5 @@ FAMILY = standard_family(
     tables=("colombia_municipality_month", "colombia_contiguity", "quadrants_colombia", "published_estimates"),
     remarks=remarks,
     words={"G02": "homicides with firearms"},
+    kinds=KINDS,
 )

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from analyses.colombia import (
+    KINDS,
     Cities,
     before_test,
     city_names,
@@ -212,4 +213,5 @@ FAMILY = standard_family(
         "published_estimates",
     ),
     remarks=remarks,
+    kinds=KINDS,
 )

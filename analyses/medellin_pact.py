@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analyses.colombia import (
+    KINDS,
     Cities,
     city_names,
     city_sample,
@@ -173,4 +174,5 @@ FAMILY = standard_family(
         "published_estimates",
     ),
     remarks=remarks,
+    kinds=KINDS,
 )
