@@ -1,8 +1,6 @@
 """Shared fixtures: reference numbers, reference data, and the switch that forbids skips."""
 
-import json
 import os
-import tomllib
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -10,8 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.accuracy import REFERENCES, Recorder, read_reference, write_table
+
 ROOT = Path(__file__).resolve().parents[1]
-REFERENCES = ROOT / "tests" / "references"
 NO_MIRROR = "no local mirror"
 OPTIONAL = [
     "arviz_stats",
@@ -65,18 +64,44 @@ def reference_data() -> Callable[[str], Path]:
     return path
 
 
+RECORDER = Recorder()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer to write the table of accuracy."""
+    parser.addoption("--accuracy", action="store_true", help="write docs/accuracy.md from the comparisons of this run")
+
+
+@pytest.fixture(autouse=True)
+def compared(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """Hold the row of docs/accuracy.md against what a test with reference numbers finds."""
+    if "reference" not in request.fixturenames:
+        yield
+        return
+    module = request.path.stem.removeprefix("test_")
+    with RECORDER.watching(module, monkeypatch):
+        yield
+    if not request.config.getoption("--accuracy"):
+        RECORDER.check(module)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the table of accuracy where that was asked for."""
+    if session.config.getoption("--accuracy"):
+        write_table(RECORDER.rows)
+
+
 @pytest.fixture(scope="session")
 def reference() -> Callable[[str], dict[str, Any]]:
     """Return a function: name -> reference numbers committed as tests/references/<name>.json or .toml."""
 
     def numbers(name: str) -> dict[str, Any]:
-        json_file, toml_file = REFERENCES / f"{name}.json", REFERENCES / f"{name}.toml"
-        if json_file.is_file():
-            return dict(json.loads(json_file.read_text(encoding="utf-8")))
-        if toml_file.is_file():
-            return tomllib.loads(toml_file.read_text(encoding="utf-8"))
-        known = sorted(file.stem for file in REFERENCES.glob("*.*"))
-        raise FileNotFoundError(f"No reference numbers {name!r} in {REFERENCES}. Known: {known}")
+        if not list(REFERENCES.glob(f"{name}.*")):
+            known = sorted(file.stem for file in REFERENCES.glob("*.*"))
+            raise FileNotFoundError(f"No reference numbers {name!r} in {REFERENCES}. Known: {known}")
+        found = read_reference(name)
+        RECORDER.load(name, found)
+        return found
 
     return numbers
 
