@@ -1,13 +1,19 @@
 """Locate the input files of a source, always with a checked hash."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
+from urllib.request import urlopen
 
 from crimepolicy.data.paths import mirror_folder, raw_folder
 from crimepolicy.data.records import Source, SourceFile, read_source
 from crimepolicy.errors import DataError
 
 __all__ = ["fetch"]
+
+_CHUNK = 2**20
+_PATIENCE = 60.0
+"""Seconds without an answer after which a server counts as silent."""
 
 
 def fetch(
@@ -96,6 +102,24 @@ def _absent(record: Source, file: SourceFile, mirror: Path | None) -> str:
     )
 
 
+def _bounded(size: int) -> Callable[[str, str, object], None]:
+    """Return a downloader that stops at the recorded size, so that no server can fill the disk."""
+
+    def download(url: str, target: str, _: object) -> None:
+        if not url.startswith(("https://", "http://")):
+            raise DataError(f"{url} is no web address")
+        with urlopen(url, timeout=_PATIENCE) as answer, Path(target).open("wb") as file:
+            # One byte more tells a file that is too long from one that is just right.
+            left = size + 1
+            while left and (chunk := answer.read(min(left, _CHUNK))):
+                file.write(chunk)
+                left -= len(chunk)
+        if left != 1:
+            raise DataError(f"the server sent {'more' if not left else 'fewer'} than the recorded {size:,} bytes")
+
+    return download
+
+
 def _download(record: Source, file: SourceFile, cache: Path | None) -> Path:
     try:
         import pooch
@@ -105,7 +129,7 @@ def _download(record: Source, file: SourceFile, cache: Path | None) -> Path:
     try:
         path = pooch.retrieve(
             url=file.download, known_hash=f"sha256:{file.sha256}", fname=file.name,
-            path=folder / record.id,
+            path=folder / record.id, downloader=_bounded(file.bytes),
         )  # fmt: skip
     except Exception as problem:
         raise DataError(
