@@ -160,7 +160,7 @@ def _mexico(draws: int) -> tuple[Estimate, pd.DataFrame, Mapping[str, float]]:
 
 
 def effect_numbers(run: Run) -> Numbers:
-    """Return Mexican states, countries, and every specification of the plan."""
+    """Return the synthesis, Mexican states, countries, and every specification of the plan."""
     section = run.section
     estimate, null, p = _mexico(run.draws)
     words = {"short": "Mexico, months 0-23", "long": "Mexico, months 24-47", "m0_5": "Mexico, months 0-5", "m6_23": "Mexico, months 6-23"}  # fmt: skip
@@ -171,7 +171,8 @@ def effect_numbers(run: Run) -> Numbers:
         for kind in _KINDS:
             label = f"{_SHORT[entry['name']]}, {words[kind].removeprefix('Mexico, ')}"
             named[f"{entry['name']}_{kind}"] = attempt(label, partial(_specified, section, entry, kind))
-    return rows(**named)
+    pooled = {f"pooled_{name}": row for name, row in pooled_numbers(run)["rows"].items()}
+    return rows(**pooled, **named)
 
 
 # The axis of the figure has no room for the labels of the plan.

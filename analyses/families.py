@@ -17,6 +17,7 @@ from analyses.raids import FAMILY as RAIDS
 from analyses.salvador_exception import FAMILY as SALVADOR_EXCEPTION
 from analyses.salvador_truce import FAMILY as SALVADOR_TRUCE
 from analyses.sao_paulo import FAMILY as SAO_PAULO
+from analyses.truces import FAMILY as TRUCES
 from analyses.upp_control import FAMILY as UPP_CONTROL
 from analyses.upp_family import FAMILY as UPP
 
@@ -39,4 +40,5 @@ FAMILIES: tuple[Family, ...] = (
     POLICING_META,
     CRACKDOWNS,
     GUN_BAN,
+    TRUCES,
 )
