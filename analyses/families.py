@@ -4,6 +4,7 @@ from analyses.balloon import FAMILY as BALLOON
 from analyses.buenaventura import FAMILY as BUENAVENTURA
 from analyses.coca_promise import FAMILY as COCA_PROMISE
 from analyses.crackdowns import FAMILY as CRACKDOWNS
+from analyses.dialogue import FAMILY as DIALOGUE
 from analyses.ecuador_conflict import FAMILY as ECUADOR_CONFLICT
 from analyses.family import Family
 from analyses.farc_coca import FAMILY as FARC_COCA
@@ -41,4 +42,5 @@ FAMILIES: tuple[Family, ...] = (
     CRACKDOWNS,
     GUN_BAN,
     TRUCES,
+    DIALOGUE,
 )
