@@ -205,9 +205,27 @@ def test_jackknife_equals_deleting_by_hand() -> None:
     n = len(values)
     assert estimate.std_error == pytest.approx(np.sqrt((n - 1) / n * ((values - values.mean()) ** 2).sum()), rel=1e-3)
     assert estimate.covariance(["att"]).to_numpy()[0, 0] == pytest.approx(estimate.std_error**2, rel=1e-10)
-    bootstrap = factor_model(panel, rank=1, draws=60, seed=2)
+    assert estimate.df == panel.D.any(axis=1).sum() - 1
+    bootstrap = factor_model(panel, rank=1, variance="bootstrap", draws=60, seed=2)
     assert 0.4 < bootstrap.std_error / estimate.std_error < 2.5
-    assert bootstrap.draws.equals(factor_model(panel, rank=1, draws=60, seed=2).draws)
+    assert bootstrap.draws.equals(factor_model(panel, rank=1, variance="bootstrap", draws=60, seed=2).draws)
+
+
+def test_imputed_outcomes_beyond_everything_observed_are_counted() -> None:
+    rng = np.random.default_rng(3)
+    trend = np.r_[np.zeros(10), np.linspace(0.0, 40.0, 6)]
+    Y = (
+        np.outer(np.r_[20.0, rng.uniform(0.1, 1.0, 9)], np.r_[rng.normal(size=10), trend[10:]])
+        + rng.normal(size=(10, 16)) * 0.1
+    )
+    D = np.zeros(Y.shape, dtype=bool)
+    D[0, 10:] = True
+    panel = Panel(Y=np.where(D, 5.0, Y), D=D, units=pd.Index(list("abcdefghij")), periods=pd.Index(range(16)))
+    factors, none = (factor_model(panel, rank=rank, variance="none") for rank in (1, 0))
+    flagged, fine = (next(c for c in e.checks if c.name == "imputed_range") for e in (factors, none))
+    assert flagged.passed is False
+    assert flagged.value >= 3
+    assert fine.passed
 
 
 def test_counts_with_exposure_give_a_log_ratio_and_events() -> None:

@@ -11,6 +11,7 @@ from crimepolicy.errors import InferenceError, choose
 from crimepolicy.estimate import HEADLINE, Check, Estimate, path_term
 from crimepolicy.inference.impose import impose, imposed
 from crimepolicy.inference.influence import panel_of
+from crimepolicy.inference.light import light
 from crimepolicy.inference.parallel import ordered_map
 from crimepolicy.inference.take_periods import take_periods
 from crimepolicy.inference.worded import WordedFrame
@@ -89,13 +90,14 @@ def conformal_test(
     0.05
     """
     choose("permutations", permutations, Permutations)
-    start = _usable(estimate)
+    bare = light(estimate)
+    start = _usable(bare)
     panel = panel_of(estimate)
     after = panel.n_periods - start
-    joint = _p(estimate, panel, start, null, permutations, draws, seed)
+    joint = _p(bare, panel, start, null, permutations, draws, seed)
     p = {HEADLINE: joint}
     for k in range(after):
-        p[path_term("event_time", k)] = _p(estimate, _single(panel, start, k), start, null, permutations, draws, seed)
+        p[path_term("event_time", k)] = _p(bare, _single(panel, start, k), start, null, permutations, draws, seed)
     smallest = 1 / panel.n_periods if permutations == "block" else 1 / (draws + 1)
     name = f"p-values by conformal inference ({permutations} permutations)"
     check = Check(
@@ -150,11 +152,12 @@ def conformal_interval(
     choose("permutations", permutations, Permutations)
     if not 0 < level < 1:
         raise InferenceError(f"level={level!r} should lie between 0 and 1, such as 0.9.")
-    start = _usable(estimate)
+    bare = light(estimate)
+    start = _usable(bare)
     panel = panel_of(estimate)
     periods: list[int | None] = [None, *range(panel.n_periods - start)]
     ends = ordered_map(
-        partial(_ends, estimate, start, 1 - level, permutations, draws, seed), periods, n_jobs=n_jobs, label="periods"
+        partial(_ends, bare, start, 1 - level, permutations, draws, seed), periods, n_jobs=n_jobs, label="periods"
     )
     terms = [HEADLINE if k is None else path_term("event_time", k) for k in periods]
     frame = pd.DataFrame(ends, columns=["conf_low", "conf_high"], index=pd.Index(terms, name="term"))

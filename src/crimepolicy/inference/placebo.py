@@ -14,6 +14,7 @@ from crimepolicy.errors import CrimepolicyError, InferenceError, choose, offende
 from crimepolicy.estimate import HEADLINE, Check, Estimate, path_term
 from crimepolicy.inference.impose import refitted
 from crimepolicy.inference.influence import panel_of
+from crimepolicy.inference.light import light
 from crimepolicy.inference.parallel import ordered_map
 from crimepolicy.inference.placebo_statistics import PlaceboStatistic, extremeness, gap_path
 from crimepolicy.inference.randomization import Sides
@@ -104,12 +105,11 @@ def placebo_test(
     choose("statistic", statistic, PlaceboStatistic)
     choose("sides", sides, Sides)
     choose("treated", treated, ("donor", "drop"))
-    own = _read(refitted(estimate), statistic)
+    own = _read(refitted(estimate if statistic == "studentised" else light(estimate)), statistic)
     panel = panel_of(estimate)
     tasks = _tasks(panel, kind, dates, min_before, draws, seed)
-    runs = ordered_map(
-        partial(_run, estimate.fit, panel, treated == "drop", statistic), tasks, n_jobs=n_jobs, label="placebos"
-    )
+    fit = estimate.fit if statistic == "studentised" else light(estimate).fit
+    runs = ordered_map(partial(_run, fit, panel, treated == "drop", statistic), tasks, n_jobs=n_jobs, label="placebos")
     return _packed(estimate, own, tasks, runs, _Rule(kind, statistic, sides, panel))
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from crimepolicy.errors import CrimepolicyError, InferenceError, offenders
 from crimepolicy.estimate import HEADLINE, Estimate, path_term
 from crimepolicy.inference.influence import panel_of
+from crimepolicy.inference.light import light
 from crimepolicy.inference.mechanisms import Mechanism
 from crimepolicy.inference.parallel import ordered_map
 from crimepolicy.panel import Panel
@@ -111,16 +112,17 @@ def placebo_fits(
             )
     else:
         tasks = np.random.SeedSequence(seed).spawn(draws)
-    one = partial(_one, _light(estimate.fit, statistic), panel, mechanism, wanted, dict(windows), statistic)
+    one = partial(
+        _one,
+        (light(estimate) if statistic == "value" else estimate).fit,
+        panel,
+        mechanism,
+        wanted,
+        dict(windows),
+        statistic,
+    )
     outcomes = ordered_map(one, tasks, n_jobs=n_jobs, label="assignments")
     return _gathered(outcomes, observed, statistic)
-
-
-def _light(fit: Any, statistic: Statistic) -> Any:
-    """Skip the standard errors of an estimator that offers to, where nothing is studentised."""
-    if statistic == "value" and isinstance(fit, partial) and "variance" in fit.keywords:
-        return partial(fit, variance="none")
-    return fit
 
 
 def _one(

@@ -41,7 +41,7 @@ def factor_model(
     weights: Literal["panel", "equal"] = "panel",
     carryover: int = 0,
     min_untreated: int | None = None,
-    variance: FactorVariance = "bootstrap",
+    variance: FactorVariance = "jackknife",
     draws: int = 200,
     max_rank: int = 5,
     folds: int = 5,
@@ -73,8 +73,9 @@ def factor_model(
         p-value tests that nothing of the treatment remains.
     min_untreated : int, optional
         Untreated observed cells a unit needs to stay; one more than the number of factors where left out.
-    variance : {"bootstrap", "jackknife", "none"}
-        Clusters drawn again, or deleted in turn; the rank or penalty stays as chosen.
+    variance : {"jackknife", "bootstrap", "none"}
+        Clusters deleted in turn, with t intervals of treated clusters less one degrees of freedom; or drawn again, with
+        percentile intervals. The rank or penalty stays as chosen.
     draws : int
         Replicates of the bootstrap.
     max_rank, folds : int
@@ -175,6 +176,7 @@ def _estimate(panel: Panel, *, settings: FactorSettings, variance: FactorVarianc
         draws=None if spread.draws is None else spread.draws.iloc[:, keep],
         clusters=spread.clusters,
         factor=spread.factor,
+        df=spread.df,
         checks=(
             *panel.checks,
             *sample.checks,
@@ -214,12 +216,35 @@ def _fit_checks(sample: FactorSample, fit: FactorFit) -> tuple[Check, ...]:
         "the fit settled." if fit.converged else "the fit did not settle; its numbers are approximate.",
     )
     before = (sample.start < 0) & (sample.start > UNKNOWN) & (sample.data.W > 0) & sample.treated.any(axis=1)[:, None]
+    reach = _reach_check(sample, fit)
     if not before.any():
-        return (settled,)
+        return settled, reach
     error = float(np.sqrt(((sample.data.Z - fit.mean)[before] ** 2).mean()))
     return (
         settled,
+        reach,
         Check("pre_rmspe", None, error, f"root mean squared residual of treated units before treatment {error:.4g}."),
+    )
+
+
+def _reach_check(sample: FactorSample, fit: FactorFit) -> Check:
+    """Say how many imputed outcomes lie outside what was ever observed without treatment (rates, for counts)."""
+    exposure = np.exp(sample.data.offset)
+    seen = (sample.data.Z / exposure)[sample.data.W > 0]
+    imputed = (fit.mean / exposure)[sample.treated]
+    spread = float(seen.max() - seen.min())
+    outside = int(((imputed < seen.min() - spread) | (imputed > seen.max() + spread)).sum())
+    text = f"{outside} of {len(imputed)} imputed outcomes lie more than the whole observed range beyond it"
+    return Check(
+        "imputed_range",
+        outside == 0,
+        outside,
+        text
+        + (
+            "."
+            if not outside
+            else ": a factor rests on too few untreated units; lower the rank, or use matrix_completion."
+        ),
     )
 
 

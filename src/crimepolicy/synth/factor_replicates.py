@@ -25,13 +25,14 @@ FactorVariance = Literal["bootstrap", "jackknife", "none"]
 
 @dataclass(frozen=True, slots=True)
 class FactorSpread:
-    """Standard errors (K,) of all terms and, by kind, influence functions with their clusters and factor, or draws."""
+    """Standard errors (K,) of all terms and, by kind, influence functions with their clusters, factor and degrees of freedom, or draws."""
 
     errors: Floats
     psi: pd.DataFrame | None = None
     draws: pd.DataFrame | None = None
     clusters: Any = None
     factor: float = 1.0
+    df: float | None = None
 
 
 def replicate_factors(
@@ -77,7 +78,9 @@ def replicate_factors(
     # A unit whose deletion leaves a term without cells says nothing about that term.
     psi = psi.fillna(0.0)
     errors = np.sqrt(n / (n - 1) * (psi.to_numpy() ** 2).sum(axis=0))
-    return FactorSpread(errors, psi=psi, clusters=psi.index.to_numpy(), factor=n / (n - 1))
+    # Treated clusters are what the effect varies over; few of them make the normal quantile too small (decision 407).
+    df = float(len(np.unique(codes[sample.treated.any(axis=1)])) - 1)
+    return FactorSpread(errors, psi=psi, clusters=psi.index.to_numpy(), factor=n / (n - 1), df=df)
 
 
 def _require_clusters(sample: FactorSample, codes: Ints, count: int, variance: str) -> None:

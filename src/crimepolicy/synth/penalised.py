@@ -47,7 +47,9 @@ def penalised_weights(differences: Floats, penalty: float) -> Floats:
     def excess(z: float) -> float:
         return 2.0 * (float(distance @ weights(z)) - z) - penalty
 
-    return weights(brentq(excess, float(distance.min()) - penalty, float(distance.max()), xtol=_PRECISION, rtol=_PRECISION))
+    return weights(
+        brentq(excess, float(distance.min()) - penalty, float(distance.max()), xtol=_PRECISION, rtol=_PRECISION)
+    )
 
 
 @dataclass(frozen=True, slots=True)
