@@ -1,6 +1,6 @@
 """Claim P01 as the tasks and the site see it; the smoke run takes the same figures with few draws."""
 
-from analyses import upp, upp_figures, upp_page
+from analyses import upp, upp_figures, upp_more, upp_more_page, upp_page
 from analyses.family import Compute, Family
 from crimepolicy.data import load_table
 
@@ -19,17 +19,22 @@ NUMBERS: dict[str, Compute] = {
     "spillover": lambda run: upp.spillover_numbers(run.section),
     "split": lambda run: upp.split_numbers(run.section),
     "published": lambda run: upp.published_numbers(load_table("published_estimates")),
+    **upp_more.NUMBERS,
 }
 
 FAMILY = Family(
     claim="P01",
     section=SECTION,
     numbers=NUMBERS,
-    modules=("effects", "mexico", "rio", "upp", "upp_family"),
+    modules=("effects", "mexico", "rio", "standard", "upp", "upp_family", "upp_more"),
     tables=upp_page.DATA,
-    figures=tuple(f"{SECTION}_{name}" for name in upp_figures.FIGURES),
+    figures=(
+        *(f"{SECTION}_{name}" for name in upp_figures.FIGURES),
+        *(f"{upp_more.SECTION}_{name}" for name in upp_more_page.FIGURES),
+    ),
     draw=upp_figures.draw_all,
     page=upp_page.page,
-    kinds=upp.SIMULATED,
+    kinds={**upp.SIMULATED, **upp_more.KINDS},
+    elsewhere=dict.fromkeys(upp_more.NUMBERS, upp_more.SECTION),
     smoke=True,
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 from analyses.figures import Panel, draw_figure, interval_data, null_data, path_data, series_data
 from analyses.upp import DECIDES, JUDGED, LETHAL
+from analyses.upp_more_page import draw_more
 from crimepolicy.claims.plan import Plan
 
 Results = Mapping[str, Any]
@@ -49,6 +50,7 @@ def draw_all(folder: Path, results: Results, placebos: Results, plan: Plan) -> N
     draw_figure(folder / "upp_placebos.svg", nulls, columns=2, height=4.6)
     rows = [_rows(results, plan, outcome) for outcome in JUDGED]
     draw_figure(folder / "upp_specifications.svg", rows, columns=2, height=5.6, share_labels=True)
+    draw_more(folder, results, placebos)
 
 
 def planned_rows(results: Results, plan: Plan) -> list[Results]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from analyses.upp import DECIDES, JUDGED, LATER, LETHAL
 from analyses.upp_figures import NAMES, WINDOWS, Results, decision_of, interval_of, planned_rows
+from analyses.upp_more_page import more_sections
 from crimepolicy.claims.plan import Plan
 from crimepolicy.claims.verdict import Verdict
 from crimepolicy.report.site import Cell, ClaimPage, Figure, Section, Table, against_expected, change, number, p_value
@@ -18,6 +19,7 @@ DATA = (
     "rio_upps",
     "rio_inside_outside_month",
     "rio_contiguity",
+    "rio_precinct_outlines",
     "published_estimates",
 )
 
@@ -28,8 +30,8 @@ def page(verdicts: tuple[Verdict, ...], results: Results, plan: Plan, figures: P
     sections = (
         _comparison(results, section), _path_section(results, figures), _windows_section(results, figures),
         _family_section(results, section, figures), _before_section(results, section), _placebo_section(results, figures),
-        _specification_section(results, plan, figures), _elsewhere_section(results), _published_section(results),
-        _flow_section(results), _plan_section(plan),
+        _specification_section(results, plan, figures), _elsewhere_section(results), *more_sections(results, figures),
+        _published_section(results), _flow_section(results), _plan_section(plan, "upp"), _later_section(plan),
     )  # fmt: skip
     return ClaimPage(verdicts, _lead(verdicts, results), sections, DATA, {"P01b": "killings by police"})
 
@@ -337,7 +339,7 @@ def _published_section(results: Results) -> Section:
         for row in results["upp_published"]["rows"]
     ]  # fmt: skip
     columns = ("Study", "Outcome", "Treatment", "Direction found", "Read in", "Verified")
-    text = ("No size of these could be read in the studies themselves, so they are listed and not drawn beside ours.",)
+    text = ("No size of these could be read in the studies themselves; the sizes drawn above are quoted elsewhere.",)
     return Section(
         "Beside published estimates",
         "published",
@@ -373,14 +375,24 @@ def _flow_section(results: Results) -> Section:
     return Section("Who is in the sample, and who was left out", "sample", (), tables)
 
 
-def _plan_section(plan: Plan) -> Section:
-    seen = plan.seen_before.get("upp", {})
+def _plan_section(plan: Plan, name: str) -> Section:
+    seen = plan.seen_before.get(name, {})
     texts = (
-        f"The plan was frozen on {plan.shared['frozen']}; its section has the digest {plan.digest('upp')[:16]}\u2026, which every file of numbers carries and the claim pins.",
+        f"The plan was frozen on {plan.shared['frozen']}; its section has the digest {plan.digest(name)[:16]}\u2026, which every file of numbers carries and the claim pins.",
         *(f"Seen before the plan ({key}): {text}" for key, text in seen.items()),
-        *(f"Deviation of {entry['date']}: {entry['what']} {entry['why']}" for entry in plan.departures("upp")),
+        *(f"Deviation of {entry['date']}: {entry['what']} {entry['why']}" for entry in plan.departures(name)),
     )
     return Section("The plan, and what was known before it", "plan", texts)
+
+
+def _later_section(plan: Plan) -> Section:
+    section, seen = plan.section("upp_more"), plan.seen_before.get("upp_more", {})
+    texts = (
+        f"Map, errors, calibration, curve, closures and published sizes have a section of the plan of their own, with the digest {plan.digest('upp_more')[:16]}\u2026.",
+        *section["caveats"],
+        *(f"Seen before ({key}): {text}" for key, text in seen.items()),
+    )
+    return Section("What was planned later", "later", texts)
 
 
 def _interval(ends: tuple[float | None, ...]) -> str:

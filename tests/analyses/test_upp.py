@@ -61,3 +61,48 @@ def test_the_decision_is_the_widest_and_the_inside_is_scaled(section):
     fall = 1 - window["decision"]["value"]
     assert window["inside"]["value"] == pytest.approx(max(0.0, 1 - fall / found["inside_share"]))
     assert found["p_holm"] == window["p_blocks"]
+
+
+@pytest.fixture(scope="module")
+def more():
+    from analyses.settings import plan
+
+    return plan().section("upp_more")
+
+
+def test_what_was_planned_later_is_stamped_with_its_own_section(more):
+    from analyses.upp_family import FAMILY
+
+    assert FAMILY.section_of("closures") == "upp_more"
+    assert FAMILY.section_of("main") == "upp"
+    assert "upp_more_closures" in FAMILY.files
+
+
+def test_nine_areas_close_in_2018_and_none_reopens(more):
+    from analyses.upp_more import closure_sample
+
+    panel = closure_sample(more, "homicides").panel
+    assert panel.D.any(axis=1).sum() == 9
+    assert {str(panel.periods[row.argmax()])[:4] for row in panel.D if row.any()} == {"2018"}
+    assert panel.absorbing
+    assert not np.isnan(panel.Y).any()
+
+
+def test_the_main_combination_of_the_curve_is_the_main_estimate(section, more):
+    from analyses.effects import fit_windows
+    from analyses.rio import precinct_sample
+    from analyses.upp_more import _combination
+
+    main = fit_windows(precinct_sample(section, "homicides").panel, section["main"]["windows"], variance="none")
+    one = _combination(more, "homicides", "dose5", "occupation", "main", "2017-12")
+    assert one.value == pytest.approx(main.path.loc["y1_4", "estimate"], rel=1e-6)
+
+
+def test_the_map_has_every_precinct_of_the_capital(more):
+    from analyses.family import Run
+    from analyses.upp_more import map_numbers
+
+    found = map_numbers(Run(more, 0, 0))
+    assert len(found["shares"]) == 38
+    assert len(found["placebos"]["shapes"]) == len(found["placebos"]["levels"]) >= 38
+    assert max(found["placebos"]["levels"]) <= 4

@@ -94,7 +94,8 @@ def draw(
 
     Beside the kinds of `plot`, ``{"kind": "series", "x": [...], "series": {"name": [...]}}`` draws up to three lines;
     ``"marks": [[x, label], ...]`` adds dated lines and
-    ``"ticks": [x, ...]`` short strokes at the foot.
+    ``"ticks": [x, ...]`` short strokes at the foot. ``{"kind": "map", "shapes": [[[lon, lat], ...]], "level": [...], "classes": [...]}``
+    fills outlines with shades by class.
     """
     with style():
         axes = ax if ax is not None else _new_axes(data)
@@ -359,6 +360,24 @@ def _forest(ax: "Axes", data: Data) -> None:
     _legend_above(ax)
 
 
+def _map(ax: "Axes", data: Data) -> None:
+    from matplotlib.collections import PolyCollection
+    from matplotlib.colors import to_rgb
+    from matplotlib.patches import Patch
+
+    # Shades of one colour, so that the order survives a grey printer.
+    steps = np.linspace(0, 1, len(data["classes"]))
+    shades = [tuple(1 - step * (1 - part) for part in to_rgb(ACCENT)) for step in steps]
+    shapes = [np.asarray(shape, dtype=float) for shape in data["shapes"]]
+    fills = [shades[level] for level in data["level"]]
+    ax.add_collection(PolyCollection(shapes, facecolors=fills, edgecolors=GREY, linewidths=0.5))
+    ax.autoscale_view()
+    ax.set_aspect(1 / np.cos(np.radians(np.mean([shape[:, 1].mean() for shape in shapes]))))
+    ax.set_axis_off()
+    patches = [Patch(facecolor=shade, edgecolor=GREY, linewidth=0.5) for shade in shades]
+    ax.legend(patches, data["classes"], loc="upper center", bbox_to_anchor=(0.5, -0.01), ncols=len(patches), fontsize=8.5, handlelength=1.2)  # fmt: skip
+
+
 # ---------------------------------------------------------------------------------------------------------------- axes
 
 
@@ -426,4 +445,5 @@ _DRAWERS: dict[str, Callable[["Axes", Data], None]] = {
     "prior_predictive": _predictive,
     "posterior_predictive": _predictive,
     "forest": _forest,
+    "map": _map,
 }
