@@ -1,6 +1,7 @@
 """Conformal inference and the cross-fitted t-test: twins by hand, size and coverage."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -191,3 +192,24 @@ def test_size_and_coverage() -> None:
     assert rejected["block"] <= high
     assert draws - high <= covered["conformal"]
     assert draws - high <= covered["t"] <= draws - low
+
+
+@pytest.mark.slow
+def test_how_far_serial_dependence_may_go() -> None:
+    """Size at 0.10 of the joint test with 36 periods before and 4 after, by the autocorrelation of the gaps."""
+    draws, sizes = 100, {}
+    for rho in (0.0, 0.3, 0.9):
+        p = {kind: [] for kind in ("block", "iid")}
+        for seed in range(draws):
+            effect = average_gap(series(t=40, at=36, seed=seed, rho=rho, trending=False))
+            for kind, found in p.items():
+                found.append(conformal_test(effect, permutations=kind, draws=199).null_p[HEADLINE])
+        sizes[rho] = {kind: float(np.mean(np.array(found) <= 0.1)) for kind, found in p.items()}
+    lines = ["Size of the conformal test at 0.10: 36 periods before, 4 after, average of donors, 100 panels"]
+    lines += [f"autocorrelation {rho}: block {size['block']:.3f}, iid {size['iid']:.3f}" for rho, size in sizes.items()]
+    (Path(__file__).parents[1] / "coverage" / "conformal_dependence.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    high = stats.binom.ppf(0.9995, draws, 0.1) / draws
+    # Blocks keep the size while dependence fades within the block; shuffles lose it early.
+    assert max(sizes[rho]["block"] for rho in (0.0, 0.3)) <= high
+    assert sizes[0.0]["iid"] <= high < sizes[0.9]["iid"]
+    assert sizes[0.9]["block"] < sizes[0.9]["iid"]
