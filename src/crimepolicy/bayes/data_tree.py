@@ -23,12 +23,13 @@ def data_tree(
         Arrays (n_chains, n_draws, ...), but ``observed_data`` and ``constant_data`` without chains and draws.
     dims : mapping of variable to names of its further axes
     coords : mapping of axis to labels
-    sample_stats : xarray.Dataset
+    sample_stats : xarray.Dataset or None
         From the sampler.
     """
     from arviz_base import from_dict
 
     filled = {group: {k: np.asarray(v) for k, v in variables.items() if v.size} for group, variables in groups.items()}
     tree = from_dict(filled, dims=dict(dims), coords=dict(coords))
-    tree["sample_stats"] = sample_stats
+    if sample_stats is not None:
+        tree["sample_stats"] = sample_stats
     return tree

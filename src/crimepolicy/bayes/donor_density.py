@@ -6,12 +6,16 @@ from typing import Any, Literal
 import numpy as np
 
 from crimepolicy.bayes.donor_weights import Horseshoe, Simplex
+from crimepolicy.bayes.sampling import Density
+from crimepolicy.bayes.whitening import whiten
 
 __all__ = ["DonorDensity", "DonorDraws", "Link"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Link = Literal["rate", "log", "identity"]
 
+# Noise near zero narrows the walk; shorter steps follow it there.
+_ACCEPTANCE = 0.98
 # A walk far ahead can leave the range of a random number generator; the exact number no longer matters there.
 _LARGEST_MEAN = 1e12
 
@@ -76,6 +80,12 @@ class DonorDensity:
         """Return a point in the middle: equal weights, no walk to speak of."""
         scales = [0.0, np.log(self.step_scale / 2), np.log(self.noise_scale / 2)]
         return np.concatenate([self.prior.start(), scales, np.zeros(len(self.y) - 1)])
+
+    def target(self) -> Density:
+        """Return the density as the sampler takes it."""
+        ends = [self.prior.scales(), [False, True, True], np.zeros(len(self.y) - 1, dtype=np.bool_)]
+        middle, root = whiten(self.evaluate, self.start(), np.concatenate(ends))
+        return Density(self.size, self.evaluate, middle, root, _ACCEPTANCE, self.model)
 
     def evaluate(self, p: Floats) -> tuple[float, Floats]:
         """Return the log density, up to a constant, and its gradient (size,)."""

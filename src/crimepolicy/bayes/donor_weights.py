@@ -9,6 +9,7 @@ from scipy import special
 __all__ = ["Horseshoe", "Simplex", "WeightPoint"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
 # Four degrees of freedom: the slab is a Student distribution whose variance exists.
 _SLAB_SHAPE = 2.0
@@ -38,6 +39,10 @@ class Simplex:
     def start(self) -> Floats:
         """Return the coordinates of equal weights."""
         return np.full(self.n, np.log(self.concentration))
+
+    def scales(self) -> Bools:
+        """Return which coordinates (size,) are logs of scales."""
+        return np.zeros(self.n, dtype=np.bool_)
 
     def weights(self, q: Floats) -> Floats:
         """Return the weights (..., n) of coordinates q (..., size)."""
@@ -101,6 +106,10 @@ class Horseshoe:
         point = np.zeros(self.size)
         point[-2], point[-1] = np.log(self.common), 2 * np.log(self.slab)
         return point
+
+    def scales(self) -> Bools:
+        """Return which coordinates (size,) are logs of scales."""
+        return np.arange(self.size) >= self.n
 
     def weights(self, q: Floats) -> Floats:
         """Return the weights (..., n) of coordinates q (..., size)."""

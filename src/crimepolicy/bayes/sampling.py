@@ -42,6 +42,8 @@ class Density:
         Near the middle; chains start around it.
     root : float array (size, size) or None
         Of the covariance around `start`, as far as it is known: nutpie then moves in coordinates in which it is the identity.
+    acceptance : float
+        At which the step is adapted: nearer to one, the steps are shorter and follow sharper bends.
     model : callable or None
         Makes the same density as a PyMC model, whose free variables, untransformed and in order, are the coordinates.
     """
@@ -50,6 +52,7 @@ class Density:
     evaluate: Callable[[Floats], tuple[float, Floats]]
     start: Floats
     root: Floats | None = None
+    acceptance: float = _ACCEPTANCE
     model: Callable[[], Any] | None = None
 
 
@@ -144,7 +147,7 @@ def _with_nutpie(density: Density, size: dict[str, int], seed: int) -> tuple[Flo
         cores=size["chains"],
         seed=seed,
         save_warmup=False,
-        target_accept=_ACCEPTANCE,
+        target_accept=density.acceptance,
         progress_bar=sys.stderr.isatty(),
     )
     found = np.asarray(tree.posterior["x"].values)
@@ -168,7 +171,7 @@ def _with_pymc(density: Density, size: dict[str, int], seed: int, sampler: Sampl
             random_seed=seed,
             cores=1,
             nuts_sampler=sampler,
-            target_accept=_ACCEPTANCE,
+            target_accept=density.acceptance,
             progressbar=sys.stderr.isatty(),
             compute_convergence_checks=False,
         )

@@ -12,8 +12,7 @@ from crimepolicy.bayes.data_tree import data_tree
 from crimepolicy.bayes.donor_density import DonorDensity, DonorDraws, Link
 from crimepolicy.bayes.donor_weights import Horseshoe, Simplex
 from crimepolicy.bayes.prior_sensitivity import prior_sensitivity_check
-from crimepolicy.bayes.sampling import Density, Posterior, Sampler, sample
-from crimepolicy.bayes.whitening import whiten
+from crimepolicy.bayes.sampling import Posterior, Sampler, sample
 from crimepolicy.diagnostics.convergence import convergence_checks
 from crimepolicy.errors import DesignError, choose, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, panel_facts, path_term
@@ -119,7 +118,7 @@ def bayesian_synthetic_control(
     case = _case(panel, options["family"], weights)
     density = _density(case, options)
     posterior = sample(
-        Density(density.size, density.evaluate, *whiten(density.evaluate, density.start()), density.model),
+        density.target(),
         **{key: options[key] for key in ("draws", "tune", "chains", "seed", "sampler")},
     )
     estimate = _summary(panel, case, density, posterior, seed)
