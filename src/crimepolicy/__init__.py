@@ -13,6 +13,8 @@ from crimepolicy.panel import Event, Panel
 
 if TYPE_CHECKING:
     from crimepolicy.bayes.event_study import bayesian_event_study as bayesian_event_study
+    from crimepolicy.bayes.from_arviz import from_arviz as from_arviz
+    from crimepolicy.bayes.prior_sensitivity import prior_sensitivity as prior_sensitivity
     from crimepolicy.bayes.reporting import Capture as Capture
     from crimepolicy.bayes.reporting import with_capture as with_capture
     from crimepolicy.bayes.synthetic_control import bayesian_synthetic_control as bayesian_synthetic_control
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
     from crimepolicy.sensitivity.vintages import vintage_bounds as vintage_bounds
     from crimepolicy.synth.augmented import augmented_synthetic_control as augmented_synthetic_control
     from crimepolicy.synth.balance import predictor_balance as predictor_balance
+    from crimepolicy.synth.contamination import donor_events as donor_events
     from crimepolicy.synth.donor_sensitivity import leave_donors_out as leave_donors_out
     from crimepolicy.synth.factor_model import factor_model as factor_model
     from crimepolicy.synth.prediction_intervals import prediction_intervals as prediction_intervals
@@ -83,6 +86,8 @@ if TYPE_CHECKING:
 # Where each name lives; the imports above say the same to type checkers.
 _HOMES = {
     "bayes.event_study": ["bayesian_event_study"],
+    "bayes.from_arviz": ["from_arviz"],
+    "bayes.prior_sensitivity": ["prior_sensitivity"],
     "bayes.reporting": ["Capture", "with_capture"],
     "bayes.synthetic_control": ["bayesian_synthetic_control"],
     "claims.verdict": ["judge"],
@@ -131,6 +136,7 @@ _HOMES = {
     "sensitivity.vintages": ["vintage_bounds"],
     "synth.augmented": ["augmented_synthetic_control"],
     "synth.balance": ["predictor_balance"],
+    "synth.contamination": ["donor_events"],
     "synth.donor_sensitivity": ["leave_donors_out"],
     "synth.factor_model": ["factor_model"],
     "synth.prediction_intervals": ["prediction_intervals"],
