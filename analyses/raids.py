@@ -412,5 +412,5 @@ FAMILY = standard_family(
     tables=("rio_precinct_day", "rio_shootings_day", "rio_municipality_month"),
     words={"M07b": "killings by police"},
     remarks=remarks,
-    kinds={"*.p_value": "simulated", "p_value": "simulated", "*.p_holm": "band", "rows.*.low": "band", "rows.*.high": "band", "rows.*.detectable": "band", "*.sd_dealt": "band", "panels.*.count.*": "band", "panels.*.edges.*": "band", "*.level.low": "band", "*.level.high": "band"},
+    kinds={"*.p_value": "simulated", "p_value": "simulated", "*.p_holm": "band", "rows.*.low": "band", "rows.*.high": "band", "rows.*.detectable": "band", "rows.*.size": "band", "rows.*.coverage": "band", "*.sd_dealt": "band", "panels.*.count.*": "band", "panels.*.edges.*": "band", "*.level.low": "band", "*.level.high": "band"},
 )  # fmt: skip

@@ -171,6 +171,8 @@ def curve_numbers(run: Run) -> Numbers:
     """Return years 1-4 under every combination of rule, onset, comparison and end."""
     rule = run.section["curve"]
     choices = {name: rule[name] for name in ("rule", "onset", "controls", "end")}
+    if run.smoke:
+        choices["end"] = rule["end"][-1:]
     found: Numbers = {}
     for outcome in rule["outcomes"]:
         curve = specification_curve(partial(_combination, run.section, outcome), choices)

@@ -166,3 +166,17 @@ def test_limits_cut_the_drawing_and_not_the_data():
 def test_series_have_a_legend():
     ax = draw({"kind": "series", "x": [1, 2], "series": {"here": [3.0, 4.0], "there": [1.0, 2.0]}})
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["here", "there"]
+
+
+def test_a_map_fills_each_outline_with_the_shade_of_its_class():
+    square = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]
+    shapes = [[[x + 2 * k, y - 22.9] for x, y in square] for k in range(3)]
+    data = {"kind": "map", "shapes": shapes, "level": [0, 2, 1], "classes": ["none", "some", "much"]}
+    ax = draw(data, Figure().add_subplot())
+    (outlines,) = ax.collections
+    assert [len(outline.vertices) - 1 for outline in outlines.get_paths()] == [4, 4, 4]
+    light = outlines.get_facecolor()[:, :3].sum(axis=1)
+    assert light[0] > light[2] > light[1]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == data["classes"]
+    # A degree of longitude is shorter than one of latitude away from the equator.
+    assert ax.get_aspect() == pytest.approx(1 / np.cos(np.radians(22.4)), rel=0.01)
