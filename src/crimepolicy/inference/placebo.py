@@ -16,7 +16,7 @@ from crimepolicy.inference.impose import refitted
 from crimepolicy.inference.influence import panel_of
 from crimepolicy.inference.light import light
 from crimepolicy.inference.parallel import ordered_map
-from crimepolicy.inference.placebo_statistics import PlaceboStatistic, extremeness, gap_path
+from crimepolicy.inference.placebo_statistics import PlaceboStatistic, extremeness, gap_path, rmspe
 from crimepolicy.inference.randomization import Sides
 from crimepolicy.panel import Panel
 
@@ -25,6 +25,7 @@ __all__ = ["Kind", "placebo_test"]
 Array = np.ndarray[Any, Any]
 Kind = Literal["space", "time", "both"]
 
+_CONVENTION = 0.05
 _TIE = 1e-9
 """Statistics this close, relatively, are one statistic computed in two orders of summation."""
 
@@ -294,6 +295,8 @@ def _checks(size: Array, own: _Run, gaps: Array, rule: _Rule, runs: list[_Run]) 
     known = size[~np.isnan(size)]
     rank, smallest = int((known > size[0]).sum()) + 1, 1 / len(known)
     failed = [run.reason for run in runs if run.reason]
+    needed = _needed(known[1:], len(known))
+    before = float(rmspe(own.gaps[None, own.events < 0])[0]) if rule.statistic == "rmspe_ratio" else 1.0
     return [
         Check(
             "placebo_rank", None, rank, f"The real {rule.statistic} is {size[0]:.4g}, rank {rank} of {len(known):,}."
@@ -304,6 +307,7 @@ def _checks(size: Array, own: _Run, gaps: Array, rule: _Rule, runs: list[_Run]) 
             smallest,
             f"The smallest p-value that {len(known) - 1:,} placebos can give is {smallest:.4g}.",
         ),
+        *_detectable(needed * before, rule),
         Check(
             "failed_placebos",
             not failed,
@@ -311,3 +315,20 @@ def _checks(size: Array, own: _Run, gaps: Array, rule: _Rule, runs: list[_Run]) 
             f"{len(failed):,} placebos could not be estimated and are left out{f' ({failed[0]})' if failed else ''}.",
         ),
     ]
+
+
+def _needed(placebos: Array, count: int) -> float:
+    """Return the statistic that would have to be exceeded for p to be at most 0.05, infinite where none is enough."""
+    beaten_by = int(np.floor(_CONVENTION * count * (1 + _TIE)))
+    return float(np.sort(placebos)[::-1][beaten_by - 1]) if beaten_by else np.inf
+
+
+def _detectable(effect: float, rule: _Rule) -> list[Check]:
+    if rule.statistic == "studentised":
+        return []
+    text = (
+        f"a constant effect had to exceed {effect:.4g} for p to be at most {_CONVENTION}, given these placebos."
+        if np.isfinite(effect)
+        else f"no effect, however large, could have given p at most {_CONVENTION} with {rule.kind} placebos this few."
+    )
+    return [Check("detectable_effect", None, effect, text)]
