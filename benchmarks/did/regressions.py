@@ -1,10 +1,10 @@
-"""Time two-way and group-time estimators beside their peers, each in its own environment, and print a table of ratios.
+"""Time the difference-in-differences family beside its peers, each in its own environment, and print a table of ratios.
 
 Run with the interpreter of an environment that has this package:
 
-    python benchmarks/did/regressions.py [--peers /path/to/peers/bin/python]
+    python benchmarks/did/regressions.py [--peers /path/to/peers/bin/python] [words of the rows wanted]
 
-The peers' environment needs pyfixest, diff-diff and csdid; without one, it is made in a temporary folder. Each measurement is the best CPU time of several calls in a process of its
+The peers' environment needs pyfixest, diff-diff, csdid and moderndid; without one, it is made in a temporary folder. Each measurement is the best CPU time of several calls in a process of its
 own, after one call to warm up; memory is the peak of that process.
 """
 
@@ -17,7 +17,7 @@ import tempfile
 import venv
 from pathlib import Path
 
-PEERS = ("pyfixest", "diff-diff", "csdid")
+PEERS = ("pyfixest", "diff-diff", "csdid", "moderndid")
 
 SETUP = """
 import json, resource, sys, time, warnings
@@ -54,6 +54,15 @@ n, length = Y.shape
 panel = Panel(Y={outcome}, D=D, units=pd.Index(range(n)), periods=pd.Index(range(length)))
 """
 
+IMPUTED = (
+    PANEL.format(outcome="Y")
+    + "from crimepolicy.did.imputation import imputation as f\nbest(lambda: f(panel, {options}).value)"
+)
+SWITCHING = """
+first, D, Y, counts = wide(2400, 60, 30)
+D = D & (np.arange(60) < first[:, None] + 12)
+"""
+
 ROWS: dict[str, tuple[str, dict[str, str]]] = {
     "two-way effects, 960,000 rows": (
         "first, D, Y, counts = wide(2400, 400, 30)",
@@ -85,6 +94,69 @@ ROWS: dict[str, tuple[str, dict[str, str]]] = {
             "def run():\n    with contextlib.redirect_stdout(io.StringIO()):\n        r = ATTgt(yname='y', tname='time', "
             "idname='unit', gname='g', data=d).fit(bstrap=False).aggte(typec='simple')\n    "
             "return r.atte['overall_att']\nbest(run, 2)",
+        },
+    ),
+    "group-time, 2,400 x 60 x 30 cohorts, 999 draws": (
+        "first, D, Y, counts = wide(2400, 60, 30)",
+        {
+            "crimepolicy": PANEL.format(outcome="Y")
+            + "from crimepolicy.did.group_time import group_time_effects as f\n"
+            + "from crimepolicy.inference.multiplier import multiplier_bootstrap as g\ndef run():\n    effect = f(panel)\n    "
+            + "g(effect.aggregate('event'))\n    return g(effect).value\nbest(run, 3)",
+            "diff-diff": "import diff_diff as dd\nd = long(first, D, Y, counts)\nbest(lambda: dd.CallawaySantAnna(n_bootstrap=999)"
+            ".fit(d, outcome='y', unit='unit', time='time', first_treat='g', aggregate='event_study').overall_att, 3)",
+        },
+    ),
+    "imputation, 2,400 x 60 x 30 cohorts": (
+        "first, D, Y, counts = wide(2400, 60, 30)",
+        {
+            "crimepolicy": IMPUTED.format(options="windows={'all': (0, 99)}"),
+            "diff-diff": "import diff_diff as dd\nd = long(first, D, Y, counts)\nbest(lambda: dd.ImputationDiD()"
+            ".fit(d, outcome='y', unit='unit', time='time', first_treat='g').overall_att, 3)",
+        },
+    ),
+    "imputation, 2,400 x 60 x 30 cohorts, event study": (
+        "first, D, Y, counts = wide(2400, 60, 30)",
+        {
+            "crimepolicy": IMPUTED.format(options=""),
+            "diff-diff": "import diff_diff as dd\nd = long(first, D, Y, counts)\nbest(lambda: dd.ImputationDiD()"
+            ".fit(d, outcome='y', unit='unit', time='time', first_treat='g', aggregate='event_study').overall_att, 1)",
+        },
+    ),
+    "imputation, 2,400 x 252": (
+        "first, D, Y, counts = wide(2400, 252, 30)",
+        {
+            "crimepolicy": IMPUTED.format(options="windows={'all': (0, 999)}"),
+            "diff-diff": "import diff_diff as dd\nd = long(first, D, Y, counts)\nbest(lambda: dd.ImputationDiD()"
+            ".fit(d, outcome='y', unit='unit', time='time', first_treat='g').overall_att, 2)",
+        },
+    ),
+    "Poisson imputation, 2,400 x 252, event study and excess": (
+        "first, D, Y, counts = wide(2400, 252, 30)",
+        {
+            "crimepolicy": PANEL.format(outcome="counts")
+            + "from crimepolicy.did.imputation import imputation as f\nbest(lambda: f(panel, family='poisson').excess().value, 3)",
+        },
+    ),
+    "switching on and off, 2,400 x 60, 5 effects, 3 placebos": (
+        SWITCHING,
+        {
+            "crimepolicy": PANEL.format(outcome="Y")
+            + "from crimepolicy.did.switching import switching_effects as f\nbest(lambda: f(panel, effects=5, placebos=3).value)",
+            "moderndid": "import moderndid as m\nd = long(first, D, Y, counts)\nbest(lambda: m.did_multiplegt(d, yname='y', "
+            "tname='time', idname='unit', dname='D', effects=5, placebo=3).ate.estimate, 2)",
+        },
+    ),
+    "randomisation of group-time effects, 32 x 252, 10,000 draws": (
+        "first, D, Y, counts = wide(32, 252, 8)",
+        {
+            "crimepolicy": PANEL.format(outcome="Y")
+            + "from crimepolicy.did.group_time import group_time_effects as f\n"
+            + "from crimepolicy.inference.randomization import randomization_test as g\n"
+            + "from crimepolicy.inference.mechanisms import PermuteSchedules as m\n"
+            + "start = time.process_time(); p = g(f(panel), m(), draws=10_000, statistic='value').p_value()\n"
+            + "print(json.dumps({'cpu': time.process_time() - start, 'mb': resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "
+            + "'value': p}))",
         },
     ),
     "group-time, 2,000 x 20 x 8 cohorts, doubly robust with a covariate": (
@@ -134,9 +206,13 @@ def peers_environment() -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", type=Path, help="interpreter of the peers' environment")
-    peers = str(parser.parse_args().peers or peers_environment())
+    parser.add_argument("words", nargs="*", help="only rows with one of these words")
+    asked = parser.parse_args()
+    peers = str(asked.peers or peers_environment())
     print("| task | package | CPU s | MB | ours / peer | estimate |\n|---|---|---|---|---|---|")
     for task, (data, calls) in ROWS.items():
+        if asked.words and not any(word in task for word in asked.words):
+            continue
         ours = measure(sys.executable, f"{data}\n{calls['crimepolicy']}")
         for name, call in calls.items():
             found = ours if name == "crimepolicy" else measure(peers, f"{data}\n{call}")
