@@ -89,6 +89,13 @@ def test_joint_p_by_hand() -> None:
         assert found == pytest.approx(p_by_hand(panel, 24, null), rel=ROUNDING)
 
 
+def test_the_smallest_p_is_one_over_the_periods() -> None:
+    for t, passed in ((12, False), (30, True)):
+        test = conformal_test(average_gap(series(t=t, at=t - 2)))
+        smallest = next(check for check in test.checks if check.name == "smallest_p")
+        assert (smallest.value, smallest.passed) == (pytest.approx(1 / t), passed)
+
+
 def test_single_periods_by_hand() -> None:
     panel = series(seed=2, effect=1.5)
     p = conformal_test(synthetic_control(panel)).null_p

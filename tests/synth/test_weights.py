@@ -87,6 +87,8 @@ def test_uniqueness_is_certified_or_denied() -> None:
     twice = np.column_stack([A, A])
     assert not simplex_weights(twice, b).unique
     assert simplex_weights(twice, b, ridge=0.1).unique
+    # Beside data a million times larger a penalty of 1e-9 decides nothing.
+    assert not simplex_weights(1e6 * twice, 1e6 * b, ridge=1e-9).unique
     inside = np.array([[0.0, 1.0, 2.0, 3.0]])
     assert not simplex_weights(inside, np.array([1.5])).unique
 
