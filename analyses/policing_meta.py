@@ -264,8 +264,15 @@ FAMILY = standard_family(
     claim="P03",
     section="policing_meta",
     numbers={"sample": sample_numbers, "effects": effect_numbers, "published": published_numbers},
-    modules=("rio", "colombia", "quadrants", "policing_meta"),
-    tables=("rio_precinct_month", "rio_contiguity", "colombia_municipality_month", "published_estimates"),
+    modules=("rio", "colombia", "medellin_extradition", "quadrants", "policing_meta"),
+    tables=(
+        "rio_precinct_month",
+        "rio_contiguity",
+        "colombia_municipality_month",
+        "colombia_contiguity",
+        "quadrants_colombia",
+        "published_estimates",
+    ),
     remarks=remarks,
     kinds={"*.bayes_att.*": "band", "*.bayes_prediction.*": "band"},
 )
