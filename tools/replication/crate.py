@@ -86,14 +86,18 @@ def _actions(lock: Path, entries: Mapping[str, Entry]) -> list[Node]:
         published = [path for path in made if path in entries]
         read = [path for path in task.get("depends_on", {}) if path in entries and not path.startswith("src/")]
         if published:
-            found.append(
-                {
-                    "@id": f"#{task['id']}",
-                    "@type": "CreateAction",
-                    "name": str(task["id"]),
-                    "instrument": {"@id": str(task["id"]).split("::")[0]},
-                    "object": [{"@id": path} for path in read],
-                    "result": [{"@id": path} for path in published],
-                }
-            )
+            found.append(_action(str(task["id"]), read, published, entries))
     return found
+
+
+def _action(task: str, read: list[str], made: list[str], entries: Mapping[str, Entry]) -> Node:
+    script = task.split("::")[0]
+    action = {
+        "@id": f"#{task}",
+        "@type": "CreateAction",
+        "name": task,
+        "object": [{"@id": path} for path in read],
+        "result": [{"@id": path} for path in made],
+    }
+    # The lock may be older than the scripts; a name that leads nowhere would make the whole crate invalid.
+    return action | ({"instrument": {"@id": script}} if script in entries else {})
