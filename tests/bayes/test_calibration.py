@@ -13,12 +13,9 @@ from scipy import stats
 
 from crimepolicy.bayes.count_draws import CountDraws, prior_draws
 from crimepolicy.bayes.count_fit import count_fit
-from crimepolicy.bayes.donor_density import DonorDensity
-from crimepolicy.bayes.donor_weights import Horseshoe, Simplex
 from crimepolicy.bayes.event_draws import event_draws
 from crimepolicy.bayes.predictive import draw_counts
 from crimepolicy.bayes.reporting import Capture, with_capture
-from crimepolicy.bayes.sampling import sample
 from crimepolicy.estimate import HEADLINE, Estimate
 from crimepolicy.panel import Panel
 from crimepolicy.synthesis.hierarchical import hierarchical_synthesis
@@ -87,25 +84,6 @@ def reported(design, events, draws):
     return terms | {name: draws.h[..., i] for i, name in enumerate(draws.scales.names)}
 
 
-def donor_ranks(n, link, prior):
-    rng = np.random.default_rng(21)
-    x = 5 + np.cumsum(rng.normal(0, 1, (8, 2)), axis=0) if link == "rate" else rng.standard_normal((8, 2))
-    template = DonorDensity(
-        np.zeros(8), np.full(8, 10.0), np.abs(x) if link == "rate" else x, link, prior, 0.0, 0.3, 0.1, 0.5
-    )
-    for i, p in enumerate(template.prior_draws(n, rng)):
-        truth = template.draws(p)
-        mean = template.expected(template.x, template.exposure, truth.weights, truth.level)
-        density = replace(template, y=template.outcomes(mean, truth.noise, rng))
-        found = density.draws(sample(density.target(), draws=190, tune=150, chains=1, seed=i).draws)
-        yield {
-            "first weight": rank(found.weights[..., 0], truth.weights[0]),
-            "last weight": rank(found.weights[..., -1], truth.weights[-1]),
-            "level": rank(found.level[..., -1], truth.level[-1]),
-            "step": rank(found.step, truth.step),
-        } | ({"noise": rank(found.noise, truth.noise)} if link == "identity" else {})
-
-
 def synthesis_ranks(n):
     # The prior of the mean is flat: by symmetry its value does not matter, so that it is zero in every world.
     rng = np.random.default_rng(31)
@@ -154,8 +132,6 @@ def capture_ranks(n):
     [
         ("Event study", lambda: event_study_ranks(100)),
         ("Spatial event study", lambda: event_study_ranks(60, unit_effects="spatial", family="poisson")),
-        ("Synthetic control simplex", lambda: donor_ranks(40, "rate", Simplex(2, 0.6))),
-        ("Synthetic control horseshoe", lambda: donor_ranks(40, "identity", Horseshoe(2, 0.2, 1.0))),
         ("Hierarchical synthesis", lambda: synthesis_ranks(200)),
         ("Capture", lambda: capture_ranks(150)),
     ],
