@@ -206,7 +206,7 @@ def test_how_far_serial_dependence_may_go() -> None:
     """Size at 0.10 of the joint test with 36 periods before and 4 after, by the autocorrelation of the gaps."""
     draws, sizes = 100, {}
     for rho in (0.0, 0.3, 0.9):
-        p = {kind: [] for kind in ("block", "iid")}
+        p: dict[str, list[float]] = {kind: [] for kind in ("block", "iid")}
         for seed in range(draws):
             effect = average_gap(series(t=40, at=36, seed=seed, rho=rho, trending=False))
             for kind, found in p.items():
