@@ -180,3 +180,11 @@ def test_buenaventura_by_day() -> None:
     days = load_table("colombia_homicides_day")
     lull = days[(days["unit"] == "76109") & days["day"].between("2022-08-30", "2022-10-17")]
     assert lull["day"].dt.strftime("%Y-%m-%d").tolist() == ["2022-09-10"]
+
+
+def test_a_window_is_asked_for_by_year_or_by_text():
+    years = load_panel("brazil_state_year", start=1990, end=2000)
+    assert years.digest == load_panel("brazil_state_year", start="1990", end="2000").digest
+    for wrong in ("January 1990", 90, "1990-1"):
+        with pytest.raises(DataError, match="is no period"):
+            load_panel("brazil_state_year", start=wrong)

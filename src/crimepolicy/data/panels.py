@@ -1,5 +1,6 @@
 """Packaged panels, ready for an estimator."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -20,8 +21,8 @@ def load_panel(
     name: str,
     *,
     outcome: str | None = None,
-    start: str | None = None,
-    end: str | None = None,
+    start: str | int | None = None,
+    end: str | int | None = None,
     units: Sequence[str] | None = None,
     events: Iterable[Event] = (),
     treated: str | None = None,
@@ -42,8 +43,8 @@ def load_panel(
         Name of the table, see `datasets`.
     outcome : str, optional
         Column to use, by default the main outcome of the table.
-    start, end : str, optional
-        First and last period kept, as ISO text (``"2003-01"``), both included. Where the population
+    start, end : str or int, optional
+        First and last period kept, as ISO text (``"2003-01"``) or year, both included. Where the population
         starts later than the outcome, the table's own default start is used and stands in the checks.
     units : sequence of str, optional
         Only these units.
@@ -84,6 +85,7 @@ def load_panel(
     roles = dictionary.panel
     outcome = roles["outcome"] if outcome is None else outcome
     _known_outcome(dictionary, outcome)
+    start, end = _iso("start", start), _iso("end", end)
     extra = [column for column in (treated, dose, cluster, region, *covariates) if column]
     table = load_table(name, columns=_columns(dictionary, outcome, extra), frame="polars")
     table = _window(_chosen(table, roles["unit"], units, name), roles["time"], start or roles.get("start"), end)
@@ -146,6 +148,12 @@ def _chosen(table: pl.DataFrame, unit: str, units: Sequence[str] | None, name: s
     if strange:
         raise DataError(f"{name} has no unit {strange[0]!r}.{suggest(strange[0], known)}")
     return table.filter(pl.col(unit).is_in(list(units)))
+
+
+def _iso(option: str, value: str | int | None) -> str | None:
+    if value is None or re.fullmatch(r"\d{4}(-\d{2}(-\d{2})?)?", str(value)):
+        return None if value is None else str(value)
+    raise DataError(f"{option}={value!r} is no period. Give a year, a month or a day: 2003, '2003-01' or '2003-01-31'.")
 
 
 def _window(table: pl.DataFrame, time: str, start: str | None, end: str | None) -> pl.DataFrame:
