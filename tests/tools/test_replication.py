@@ -1,4 +1,4 @@
-"""The replication package: the same bytes twice, whole, and described so that other programs understand it."""
+"""The replication package: whole, the same bytes for the same files, and described so that other programs understand it."""
 
 import hashlib
 import json
@@ -11,6 +11,7 @@ import pytest
 
 from crimepolicy.data.dictionary import list_tables, read_dictionary
 from tools.replication.__main__ import main
+from tools.replication.archive import write_archive
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -19,17 +20,23 @@ ROOT = Path(__file__).resolve().parents[2]
 def packed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     if subprocess.run(["git", "rev-parse"], cwd=ROOT, capture_output=True, check=False).returncode:
         pytest.skip("the list of files comes from git")
-    folders = [tmp_path_factory.mktemp("package") for _ in range(2)]
-    for folder in folders:
-        assert main([str(folder)]) == 0
-    first, second = (next(folder.glob("*.zip")) for folder in folders)
-    assert first.read_bytes() == second.read_bytes()
+    folder = tmp_path_factory.mktemp("package")
+    assert main([str(folder)]) == 0
+    (first,) = folder.glob("*.zip")
     with zipfile.ZipFile(first) as archive:
         return {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
 
 
 def described(packed: dict[str, bytes], name: str) -> Any:
     return json.loads(packed[name])
+
+
+def test_the_same_files_are_the_same_archive(tmp_path: Path) -> None:
+    files = {f"folder/{name}": name.encode() * 1_000 for name in "zax"}
+    write_archive(tmp_path / "one" / "a.zip", files)
+    write_archive(tmp_path / "two" / "a.zip", dict(reversed(files.items())))
+    assert (tmp_path / "one" / "a.zip").read_bytes() == (tmp_path / "two" / "a.zip").read_bytes()
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["a.zip"]
 
 
 def test_it_holds_code_data_numbers_and_terms(packed: dict[str, bytes]) -> None:
