@@ -233,5 +233,7 @@ def test_a_panel_beyond_the_memory_is_refused_before_it_is_laid_out() -> None:
 
 def test_one_mistyped_year_is_named_and_not_filled_in() -> None:
     frame = pl.DataFrame({"unit": list("aab"), "time": [2001, 2002, 20_020_000_000], "y": [1, 2, 3]})
-    with pytest.raises(CrimepolicyError, match=r"no unit has a row for 2003, 2004, 2005, 2006, 2007, .*20019997997 in all"):
+    with pytest.raises(
+        CrimepolicyError, match=r"no unit has a row for 2003, 2004, 2005, 2006, 2007, .*20019997997 in all"
+    ):
         cp.Panel.from_frame(frame, unit="unit", time="time", outcome="y")
