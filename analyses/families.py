@@ -1,4 +1,4 @@
-"""The claims that are analysed, in the order of the site. A new claim adds one entry."""
+"""The claims that are analysed, in the order of the site: by their names. A new claim adds one entry."""
 
 from analyses.balloon import FAMILY as BALLOON
 from analyses.buenaventura import FAMILY as BUENAVENTURA
@@ -22,25 +22,13 @@ from analyses.truces import FAMILY as TRUCES
 from analyses.upp_control import FAMILY as UPP_CONTROL
 from analyses.upp_family import FAMILY as UPP
 
-FAMILIES: tuple[Family, ...] = (
-    KINGPINS,
-    UPP,
-    MEDELLIN_EXTRADITION,
-    QUADRANTS,
-    RAIDS,
-    SALVADOR_TRUCE,
-    BUENAVENTURA,
-    MEDELLIN_PACT,
-    SAO_PAULO,
-    SALVADOR_EXCEPTION,
-    COCA_PROMISE,
-    FARC_COCA,
-    ECUADOR_CONFLICT,
-    UPP_CONTROL,
-    BALLOON,
-    POLICING_META,
-    CRACKDOWNS,
-    GUN_BAN,
-    TRUCES,
-    DIALOGUE,
-)
+FAMILIES: tuple[Family, ...] = tuple(
+    sorted(
+        (
+            BALLOON, BUENAVENTURA, COCA_PROMISE, CRACKDOWNS, DIALOGUE, ECUADOR_CONFLICT, FARC_COCA, GUN_BAN, KINGPINS,
+            MEDELLIN_EXTRADITION, MEDELLIN_PACT, POLICING_META, QUADRANTS, RAIDS, SALVADOR_EXCEPTION, SALVADOR_TRUCE,
+            SAO_PAULO, TRUCES, UPP, UPP_CONTROL,
+        ),
+        key=lambda family: family.claim,
+    )
+)  # fmt: skip

@@ -33,7 +33,10 @@ def library() -> list[Path]:
 def showing(*names: str) -> list[Path]:
     """Return the files of the library that show or judge numbers."""
     return [
-        file for name in names for file in sorted((SOURCE / name).rglob("*")) if file.suffix in {".py", ".html", ".css", ".js", ".toml"}
+        file
+        for name in names
+        for file in sorted((SOURCE / name).rglob("*"))
+        if file.suffix in {".py", ".html", ".css", ".js", ".toml"}
     ]
 
 

@@ -178,7 +178,9 @@ def _page(
 def _lead(verdicts: tuple[Verdict, ...]) -> str:
     parts = [f"\u201c{verdict.claim.title}\u201d: {verdict.label}. {_size(verdict)}" for verdict in verdicts]
     if any(verdict.deviations for verdict in verdicts):
-        return " ".join(parts) + " Some conditions were changed after the first numbers; the deviation says which and why."
+        return (
+            " ".join(parts) + " Some conditions were changed after the first numbers; the deviation says which and why."
+        )
     return " ".join(parts) + " The conditions were written down before the numbers."
 
 
