@@ -178,7 +178,7 @@ PANEL = cp.Panel.from_frame(
         ("imputation", "anticipation=soon", "a whole number"),
         ("imputation", "unit_trends=1", "true or false"),
         ("imputation", "windows=short", "a mapping"),
-        ("synthetic_control", "penalty=much", "a number or none"),
+        ("synthetic_control", "penalty=much", "should be a number"),
         ("imputation", "horizon=" + "(" * 500, "2 values"),
     ],
 )
