@@ -77,7 +77,7 @@ def main() -> None:
             raise
         _fail(f"This needs {name}, which is not installed: pip install 'crimepolicy[{_EXTRAS[name]}]'.")
     except MemoryError as problem:
-        _fail(f"Not enough memory: {problem}. Choose fewer units (--start, --end), or a machine with more.")
+        _fail(f"Not enough memory: {problem}. Choose a shorter window (--start, --end), or a machine with more.")
 
 
 def _fail(message: str) -> None:
