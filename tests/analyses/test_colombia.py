@@ -1,6 +1,7 @@
 """Samples of Colombian cities, and their effects and ranks against the library's own estimator."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytestmark = pytest.mark.smoke
@@ -88,7 +89,7 @@ def test_the_registry_of_medellin_takes_the_place_of_police_counts(plan):
     from analyses.quadrants import quadrant_sample
 
     panel = quadrant_sample(plan.section("quadrants"), {"cities": "eight", "recording": "registry"}).panel
-    row, year = panel.units.get_loc("05001"), panel.periods.year
+    row, year = panel.units.get_loc("05001"), pd.PeriodIndex(panel.periods).year
     assert panel.Y[row, year == 2010].sum() == 2025
     assert panel.Y[row, year == 2008].sum() == pytest.approx(1044)
 

@@ -83,7 +83,7 @@ class DonorDensity:
 
     def target(self) -> Density:
         """Return the density as the sampler takes it."""
-        ends = [self.prior.scales(), [False, True, True], np.zeros(len(self.y) - 1, dtype=np.bool_)]
+        ends = [self.prior.scales(), np.array([False, True, True]), np.zeros(len(self.y) - 1, dtype=np.bool_)]
         middle, root = whiten(self.evaluate, self.start(), np.concatenate(ends))
         return Density(self.size, self.evaluate, middle, root, _ACCEPTANCE, self.model)
 

@@ -85,7 +85,7 @@ def bayesian_event_study(
     draws, tune, chains : int
         Kept draws and adaptation steps per chain; chains run in parallel.
     seed : int
-    sampler : {"nutpie", "pymc", "numpyro", "blackjax"}
+    sampler : {"nutpie", "pymc", "numpyro"}
 
     Returns
     -------

@@ -81,6 +81,6 @@ def _sensitivity(tree: Any, names: list[str] | None) -> pd.DataFrame:
         found = psense_summary(
             tree, var_names=names, likelihood_var_names=["all_cells"], threshold=float("inf"), round_to=6
         )
-    table = found[["prior", "likelihood"]].astype(float).dropna()
+    table: pd.DataFrame = found[["prior", "likelihood"]].astype(float).dropna()
     reading = [_WORDS[bool(p >= _LIMIT), bool(q >= _LIMIT)] for p, q in table.itertuples(index=False)]
     return table.assign(reading=reading).rename_axis("term")

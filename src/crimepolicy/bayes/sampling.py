@@ -16,7 +16,7 @@ from crimepolicy.errors import DesignError, choose
 __all__ = ["Density", "Posterior", "Sampler", "sample"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-Sampler = Literal["nutpie", "pymc", "numpyro", "blackjax"]
+Sampler = Literal["nutpie", "pymc", "numpyro"]
 
 _STATISTICS = {
     "diverging": ("diverging",),
@@ -88,7 +88,7 @@ def sample(
     draws, tune, chains : int
         Kept draws and adaptation steps per chain; number of chains, each on its own core.
     seed : int
-    sampler : {"nutpie", "pymc", "numpyro", "blackjax"}
+    sampler : {"nutpie", "pymc", "numpyro"}
         nutpie samples the density by hand; the others, which PyMC runs and which compile for every panel anew, sample its PyMC model.
 
     Returns
@@ -128,9 +128,12 @@ def _with_nutpie(density: Density, size: dict[str, int], seed: int) -> tuple[Flo
     import nutpie
     from nutpie.compiled_pyfunc import from_pyfunc
 
+    root = density.root
+
     def turned(z: Floats) -> tuple[float, Floats]:
-        value, gradient = density.evaluate(density.start + density.root @ z)
-        return value, gradient @ density.root
+        assert root is not None
+        value, gradient = density.evaluate(density.start + root @ z)
+        return value, gradient @ root
 
     compiled = from_pyfunc(
         density.size,

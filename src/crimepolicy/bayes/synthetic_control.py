@@ -76,7 +76,7 @@ def bayesian_synthetic_control(
         Defaults are taken from the data: the spread before treatment of the outcome around the donors' mean, and of its changes.
     draws, tune, chains : int
     seed : int
-    sampler : {"nutpie", "pymc", "numpyro", "blackjax"}
+    sampler : {"nutpie", "pymc", "numpyro"}
 
     Returns
     -------

@@ -92,7 +92,7 @@ class Language:
 
     def _separated(self, text: str) -> str:
         thousands, decimals = _SEPARATORS[self.code]
-        return text.translate(str.maketrans({",": thousands, ".": decimals, "-": "\u2212"}))
+        return text.translate({ord(","): thousands, ord("."): decimals, ord("-"): "\u2212"})
 
 
 @cache

@@ -367,7 +367,8 @@ def _map(ax: "Axes", data: Data) -> None:
 
     # Shades of one colour, so that the order survives a grey printer.
     steps = np.linspace(0, 1, len(data["classes"]))
-    shades = [tuple(1 - step * (1 - part) for part in to_rgb(ACCENT)) for step in steps]
+    red, green, blue = to_rgb(ACCENT)
+    shades = [(1 - s * (1 - red), 1 - s * (1 - green), 1 - s * (1 - blue)) for s in steps.tolist()]
     shapes = [np.asarray(shape, dtype=float) for shape in data["shapes"]]
     fills = [shades[level] for level in data["level"]]
     ax.add_collection(PolyCollection(shapes, facecolors=fills, edgecolors=GREY, linewidths=0.5))

@@ -356,7 +356,7 @@ def _report_says(site: _Site, code: str, page: ClaimPage) -> str:
 
 def _counts(site: _Site) -> dict[str, int]:
     """Return how many lines of the ledger bear each label, in the order in which they are explained."""
-    labels = [verdict.label for page in site.pages for verdict in page.verdicts]
+    labels: list[str] = [verdict.label for page in site.pages for verdict in page.verdicts]
     labels += [entry.label for entry in site.entries]
     order = ("supported", "refuted", "inconclusive", "not identified", "matched", "off", "other quantity", "not recomputed", "no data", "not testable")  # fmt: skip
     return {label: labels.count(label) for label in order}
