@@ -75,7 +75,7 @@ _INSTRUCTIONS = """
    came back, and within which tolerance.
 4. One claim alone: `python3 -m nox -s analyses -- -k kingpins`. One figure alone:
    `python3 -m nox -s analyses -- -k "task_figures and K01-official"`. What would run, and why: `-- --dry-run --explain`.
-   The whole line on invented places, in about a minute: `-- -m smoke`.
+   The whole line on invented places, in two or three minutes: `-- -m smoke`.
 5. `python3 -m nox -s data` rebuilds the processed tables where the raw figures are at hand (`CRIMEPOLICY_MIRROR`).
 """
 
