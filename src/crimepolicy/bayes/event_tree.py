@@ -1,6 +1,6 @@
 """Everything of a fitted event study as ArviZ takes it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,7 @@ def event_tree(
     prior = prior_draws(design, _PRIOR_DRAWS, np.random.default_rng(np.random.SeedSequence([seed, 3])))
     prior_counts = replicates(design, prior, n=len(replicas), seed=seed + 1)
     beforehand = _variables(events, event_draws(design, events, prior, seed), prior, moderators)
-    groups: dict[str, dict[str, Floats]] = {
+    groups: dict[str, Mapping[str, Floats]] = {
         "posterior": _variables(events, found, fit.draws, moderators),
         "log_likelihood": {"all_cells": fit.log_likelihood, "treated_cells": pointwise.astype(np.float32)},
         "log_prior": fit.draws.log_prior(),
