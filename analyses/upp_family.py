@@ -36,5 +36,4 @@ FAMILY = Family(
     page=upp_page.page,
     kinds={**upp.SIMULATED, **upp_more.KINDS},
     elsewhere=dict.fromkeys(upp_more.NUMBERS, upp_more.SECTION),
-    smoke=True,
 )
