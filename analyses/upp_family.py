@@ -1,4 +1,4 @@
-"""Claim P01 as the tasks and the site see it; the smoke run takes the same figures with few draws."""
+"""Claim P01 as the tasks and the site see it, with the numbers planned later in a section of their own."""
 
 from analyses import upp, upp_figures, upp_more, upp_more_page, upp_page
 from analyses.family import Compute, Family
