@@ -51,7 +51,11 @@ def prior_sensitivity(estimate: Estimate) -> pd.DataFrame:
     --------
     >>> from crimepolicy.bayes.data_tree import data_tree
     >>> x = np.random.default_rng(0).standard_normal((2, 500))
-    >>> groups = {"posterior": {"att": x}, "log_prior": {"p": -25 * x**2}, "log_likelihood": {"all_cells": -(x**2) / 99}}
+    >>> groups = {
+    ...     "posterior": {"att": x},
+    ...     "log_prior": {"p": -25 * x**2},
+    ...     "log_likelihood": {"all_cells": -(x**2) / 99},
+    ... }
     >>> tree = data_tree(groups, dims={}, coords={}, sample_stats=None)
     >>> facts = {"estimand": "", "value": 0.0, "std_error": 1.0, "method": "", "citation": ""}
     >>> prior_sensitivity(Estimate(**facts, inference_data=tree))["reading"].tolist()
