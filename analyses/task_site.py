@@ -92,10 +92,10 @@ def records(line: Line, stated: Path) -> list[TaskRecord]:
         for family in line.families
         for name in family.files
     ]
-    stated = TaskRecord(TASK, "analyses/task_statements.py::task_statements", settings.BUILD / f"{TASK}.json", STATED)
+    told = TaskRecord(TASK, f"analyses/task_statements.py::task_statements[{TASK}]", stated, STATED)
     return [
         *made,
-        stated,
+        told,
         TaskRecord("verdicts", "analyses/task_site.py::task_verdicts", line.build / "verdicts.json", ()),
     ]
 
