@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from analyses.coca_promise import areas
-from analyses.colombia import KINDS, city_names, published_rows, relative_row, spatial_row
+from analyses.colombia import KINDS, city_names, relative_row, spatial_row
 from analyses.family import Run
-from analyses.standard import Row, attempt, checks, rows
+from analyses.standard import Row, attempt, checks, published_rows, rows
 from analyses.standard_page import standard_family
 from crimepolicy.data import load_panel, load_table
 from crimepolicy.did.spillover import spillover_effects

@@ -13,14 +13,13 @@ from analyses.colombia import (
     before_test,
     city_names,
     city_sample,
-    published_rows,
     quarterly_path,
     rank_test,
     ranked_row,
     rate_series,
 )
 from analyses.family import Run
-from analyses.standard import Row, attempt, checks, effect, histogram, rows
+from analyses.standard import Row, attempt, checks, effect, histogram, published_rows, rows
 from analyses.standard_page import standard_family
 from crimepolicy.data import load_table
 from crimepolicy.panel import Panel

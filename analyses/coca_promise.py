@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyses.colombia import KINDS, bordering, published_rows, relative_row, spatial_row
+from analyses.colombia import KINDS, bordering, relative_row, spatial_row
 from analyses.effects import window_average
 from analyses.family import Run
-from analyses.standard import Row, attempt, checks, rows
+from analyses.standard import Row, attempt, checks, path_panel, published_rows, rows
 from analyses.standard_page import standard_family
 from crimepolicy.data import load_panel, load_table
 from crimepolicy.did.group_time import group_time_effects
@@ -176,14 +176,8 @@ def series_numbers(run: Run) -> Numbers:
 def path_numbers(run: Run) -> Numbers:
     """Return the path by year with the band, in units of the area of 2013."""
     estimate = cluster(path_estimate(coca_sample(run.section)[0], run.section), "unit")
-    assert estimate.path is not None
-    steps = [int(step) for step in estimate.path.index]
-    band = estimate.band(seed=run.seed)[["conf_low", "conf_high"]]
-    ends = [estimate.interval(term=path_term("event_time", k)) if k != -1 else (0.0, 0.0) for k in steps]
-    low = [float(band.loc[k, "conf_low"]) if k in band.index else 0.0 for k in steps]
-    high = [float(band.loc[k, "conf_high"]) if k in band.index else 0.0 for k in steps]
-    panel = {"title": "Coca municipalities", "xlabel": "Years since December 2014, in areas of 2013", "scale": "level", "event_time": steps, "estimate": estimate.path["estimate"].tolist(), "low": [a for a, _ in ends], "high": [b for _, b in ends], "band_low": low, "band_high": high}  # fmt: skip
-    return {"panels": [panel]}
+    xlabel = "Years since December 2014, in areas of 2013"
+    return {"panels": [path_panel(estimate, "Coca municipalities", xlabel, seed=run.seed, scale="level", reference=-1)]}
 
 
 def remarks(results: Mapping[str, Any]) -> tuple[str, ...]:

@@ -29,7 +29,6 @@ __all__ = [
     "bordering",
     "city_names",
     "city_sample",
-    "published_rows",
     "quarterly_path",
     "rank_test",
     "ranked_row",
@@ -355,21 +354,3 @@ def relative_row(row: Row) -> Row:
 def bordering(units: Sequence[str]) -> frozenset[str]:
     """Return the municipalities that border any of some."""
     return _neighbours(tuple(units))
-
-
-def published_rows(*claims: str) -> dict[str, Any]:
-    """Return the published estimates on some claims as rows of the standard page."""
-    table = load_table("published_estimates")
-    rows = []
-    for entry in table[table["claim"].isin(claims)].to_dict("records"):
-        words = {key: "not given" if pd.isna(entry[key]) else str(entry[key]) for key in ("outcome", "treatment")}
-        size = f"{entry['percent']:+.0f}%" if pd.notna(entry["percent"]) else _natural(entry)
-        rows.append({"study": f"{entry['study']} ({int(entry['year'])})", **words, "result": size, "verified": bool(entry["verified"])})  # fmt: skip
-    return {"rows": rows}
-
-
-def _natural(entry: Mapping[str, Any]) -> str:
-    if pd.notna(entry["natural_unit"]):
-        value = "" if pd.isna(entry["natural_effect"]) else f"{entry['natural_effect']:g} "
-        return f"{value}{entry['natural_unit']}"
-    return {"up": "rise", "down": "fall", "none": "no effect", "mixed": "mixed"}.get(entry["direction"], "no size given")  # fmt: skip

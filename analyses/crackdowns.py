@@ -14,7 +14,19 @@ from analyses.forecasts import forecast
 from analyses.kingpins import lead_test
 from analyses.latin_america import country_series, donors
 from analyses.settings import plan
-from analyses.standard import POWER_REACH, Row, attempt, checks, effect, from_estimate, histogram, rows
+from analyses.standard import (
+    REACH,
+    Row,
+    attempt,
+    checks,
+    from_estimate,
+    from_spread,
+    histogram,
+    path_panel,
+    published_rows,
+    rows,
+    widest,
+)
 from analyses.standard_page import standard_family
 from crimepolicy.data import load_panel, load_table
 from crimepolicy.did.imputation import imputation
@@ -33,7 +45,6 @@ Section = Mapping[str, Any]
 Numbers = dict[str, Any]
 
 SECTION = "crackdowns"
-_Z = 1.959963984540054
 _KINDS = ("short", "long")
 
 
@@ -84,9 +95,8 @@ def _mexico_row(estimate: Estimate, name: str, label: str, group: str, null: pd.
     if null is None:
         return row
     value, spread = float(estimate.estimates[term]), float(null[term].std())
-    low, high = np.exp([value - _Z * spread, value + _Z * spread]).tolist()
-    ends = {"low": min(low, row["low"]), "high": max(high, row["high"])}
-    return row | ends | {"detectable": max(row["detectable"], float(np.exp(POWER_REACH * spread))), "p_value": p, "how": "wider of clustered by state and dealt schedules"}  # fmt: skip
+    dealt = widest(row, [from_spread(label, value, spread)])
+    return dealt | {"p_value": p, "how": "wider of clustered by state and dealt schedules"}
 
 
 # ------------------------------------------------------------------------------------------------------------ countries
@@ -211,8 +221,7 @@ def _rate(panel: Panel, windows: Mapping[str, Any], kind: str) -> Row:
     term = path_term("window", kind)
     expected = seen - float(estimate.estimates[term])
     gap, error = float(np.log(seen / expected)), float(estimate.std_errors[term]) / expected
-    ends = np.exp([gap, gap - _Z * error, gap + _Z * error]).tolist()
-    return effect("", *ends, detectable=float(np.exp(POWER_REACH * error)), how="clustered by state")
+    return from_spread("", gap, error, how="clustered by state")
 
 
 def _honduras(section: Section, kind: str) -> Row:
@@ -224,8 +233,7 @@ def _honduras(section: Section, kind: str) -> Row:
     null = placebo_test(estimate, "space", statistic="gap", treated="drop").null
     assert null is not None
     spread = float(np.sqrt(np.mean(np.square(null["att"].dropna()))))
-    ends = np.exp([estimate.value, estimate.value - _Z * spread, estimate.value + _Z * spread]).tolist()
-    return effect("", *ends, detectable=float(np.exp(POWER_REACH * spread)), how=f"the same on each of {len(names)} donors; 2023 only")  # fmt: skip
+    return from_spread("", estimate.value, spread, how=f"the same on each of {len(names)} donors; 2023 only")
 
 
 def pooled_numbers(run: Run) -> Numbers:
@@ -253,7 +261,7 @@ def _synthesis(kind: str, listed: Mapping[str, Row]) -> dict[str, Row]:
 def as_study(row: Row) -> Estimate:
     """Return a row as an estimate on the log scale whose standard error is half its interval over 1.96."""
     value, low, high = (float(np.log(row[key])) for key in ("value", "low", "high"))
-    return Estimate(estimand="log ratio to expected", value=value, std_error=(high - low) / 2 / _Z, method="episode", citation="", scale="log")  # fmt: skip
+    return Estimate(estimand="log ratio to expected", value=value, std_error=(high - low) / 2 / REACH, method="episode", citation="", scale="log")  # fmt: skip
 
 
 def lead_numbers(run: Run) -> Numbers:
@@ -301,11 +309,8 @@ def path_numbers(run: Run) -> Numbers:
     """Return Mexican states month by month."""
     first, last = run.section["main"]["path"]
     estimate = cluster(imputation(state_panel(run.section), family="poisson", pretrends=-first, horizon=(0, last)), "unit")  # fmt: skip
-    assert estimate.path is not None
-    steps = [int(step) for step in estimate.path.index]
-    ends = [estimate.interval(term=path_term("event_time", step)) for step in steps]
-    band = estimate.band(seed=run.seed)
-    return {"panels": [{"title": "Mexican states: log ratio to expected", "xlabel": "months since the first operation", "scale": "log", "event_time": steps, "estimate": estimate.path["estimate"].tolist(), "low": [end[0] for end in ends], "high": [end[1] for end in ends], "band_low": band["conf_low"].tolist(), "band_high": band["conf_high"].tolist()}]}  # fmt: skip
+    title, xlabel = "Mexican states: log ratio to expected", "months since the first operation"
+    return {"panels": [path_panel(estimate, title, xlabel, seed=run.seed)]}
 
 
 def series_numbers(run: Run) -> Numbers:
@@ -327,12 +332,6 @@ def null_numbers(run: Run) -> Numbers:
     return {"panels": panels}
 
 
-def published_numbers(run: Run) -> Numbers:
-    """Return what others published."""
-    table = load_table("published_estimates").query("claim == 'M01'")
-    return {"rows": [{"study": f"{e['study']} {e['year']}", "outcome": str(e["outcome"]), "treatment": str(e["treatment"]), "result": str(e["direction"]) if pd.isna(e["percent"]) else f"{e['percent']:+.0f}%", "verified": bool(e["verified"])} for e in table.to_dict("records")]}  # fmt: skip
-
-
 def _remarks(results: Results) -> tuple[str, ...]:
     pooled, found = results[f"{SECTION}_pooled"]["rows"], results[f"{SECTION}_effects"]["rows"]
     short, long, nxt = pooled["short"], pooled["long"], pooled["long_next"]
@@ -352,7 +351,7 @@ NUMBERS: dict[str, Callable[[Run], Numbers]] = {
     "path": path_numbers,
     "series": series_numbers,
     "null": null_numbers,
-    "published": published_numbers,
+    "published": lambda run: published_rows("M01"),
 }
 
 FAMILY = standard_family(

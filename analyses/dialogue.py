@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from analyses.cities import block_series
 from analyses.family import Results, Run
 from analyses.forecasts import Forecast, Series, forecast
 from analyses.settings import plan
-from analyses.standard import Row, attempt, checks, histogram, rows
+from analyses.standard import Row, attempt, checks, histogram, published_rows, rows
 from analyses.standard_page import standard_family
 from analyses.truces import TWO_YEARS, city_case, country_case
 from crimepolicy.data import load_table
@@ -122,12 +121,6 @@ def null_numbers(run: Run) -> Numbers:
     return {"panels": [histogram("Monterrey 2012 among Mexican municipalities", found.errors.tolist(), found.gap, found.p_value)]}  # fmt: skip
 
 
-def published_numbers(run: Run) -> Numbers:
-    """Return what others published on talks."""
-    table = load_table("published_estimates").query("claim == 'T04'")
-    return {"rows": [{"study": f"{e['study']} {e['year']}", "outcome": str(e["outcome"]), "treatment": str(e["treatment"]), "result": f"{e['percent']:+.0f}%" if np.isfinite(e["percent"]) else str(e["direction"]), "verified": bool(e["verified"])} for e in table.to_dict("records")]}  # fmt: skip
-
-
 def _remarks(results: Results) -> tuple[str, ...]:
     found, check = results[f"{SECTION}_effects"]["rows"], results[f"{SECTION}_checks"]
     done = [found[name] for name in ("slv_2012", "monterrey", "bun_2022") if found[name]["value"] is not None]
@@ -146,9 +139,10 @@ FAMILY = standard_family(
         "effects": effect_numbers,
         "series": series_numbers,
         "null": null_numbers,
-        "published": published_numbers,
+        "published": lambda run: published_rows("T04"),
     },
     modules=("cities", "dialogue", "forecasts", "latin_america", "truces"),
+    reads=("truces",),
     tables=(
         "truces",
         "crackdowns",

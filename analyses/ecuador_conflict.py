@@ -10,7 +10,7 @@ import pandas as pd
 from analyses.family import Results, Run
 from analyses.forecasts import Forecast, Series, forecast
 from analyses.latin_america import country_series, flagged
-from analyses.standard import POWER_REACH, Row, attempt, checks, effect, histogram, rows
+from analyses.standard import POWER_REACH, Row, attempt, checks, effect, histogram, published_rows, rows
 from analyses.standard_page import standard_family
 from crimepolicy.data import load_table
 from crimepolicy.estimate import Check
@@ -174,12 +174,6 @@ def null_numbers(run: Run) -> Numbers:
     return {"panels": [histogram("Forecast errors: the first half of 2024", found.errors.tolist(), half.gap, half.p_value), histogram("Yearly changes: the return", changes.tolist(), float(np.log(back["value"])), back["p_value"])]}  # fmt: skip
 
 
-def published_numbers(run: Run) -> Numbers:
-    """Return what was published on the declaration."""
-    table = load_table("published_estimates").query("claim == 'M02'")
-    return {"rows": [{"study": str(e["study"]), "outcome": str(e["outcome"]), "treatment": "internal armed conflict", "result": str(e["direction"]), "verified": bool(e["verified"])} for e in table.to_dict("records")]}  # fmt: skip
-
-
 def _remarks(results: Results) -> tuple[str, ...]:
     found, check = results[f"{SECTION}_effects"]["rows"], results[f"{SECTION}_checks"]
     first, raw, back, peak = found["first_half"], found["no_change"], found["return"], found["peak"]
@@ -199,7 +193,7 @@ FAMILY = standard_family(
         "effects": effect_numbers,
         "series": series_numbers,
         "null": null_numbers,
-        "published": published_numbers,
+        "published": lambda run: published_rows("M02"),
     },
     modules=("ecuador_conflict", "forecasts", "latin_america"),
     tables=(

@@ -67,6 +67,8 @@ class Family:
         Whether the smoke run includes it.
     elsewhere : mapping of str to str
         Section of the plan by name of number, for those that were planned later in a section of their own.
+    reads : tuple of str
+        Sections of the plan that the numbers read beside their own.
     """
 
     claim: str
@@ -81,10 +83,15 @@ class Family:
     data: tuple[str, ...] = ()
     smoke: bool = False
     elsewhere: Mapping[str, str] = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
 
     def section_of(self, name: str) -> str:
         """Return the section of the plan that a file of numbers belongs to."""
         return self.elsewhere.get(name, self.section)
+
+    def planned(self, plan: Plan, name: str) -> str:
+        """Return what the plan says of a file of numbers, as the digests of the sections that it rests on."""
+        return " ".join(plan.digest(section) for section in (self.section_of(name), *self.reads))
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from analyses.colombia import KINDS, bordering, published_rows, relative_row, spatial_row
+from analyses.colombia import KINDS, bordering, relative_row, spatial_row
 from analyses.family import Run
-from analyses.standard import Row, attempt, checks, rows
+from analyses.standard import Row, attempt, checks, path_panel, published_rows, rows
 from analyses.standard_page import standard_family
 from crimepolicy.data import load_panel, load_table
 from crimepolicy.diagnostics.pretrends import joint_test
@@ -186,22 +186,7 @@ def path_numbers(run: Run) -> Numbers:
     estimate = fit(farc_sample(run.section)[0], run.section, leads=run.section["main"]["leads"])
     assert estimate.psi is not None
     estimate = cluster(estimate, {unit: str(unit)[:2] for unit in estimate.psi.index})
-    assert estimate.path is not None
-    steps = [int(step) for step in estimate.path.index]
-    band = estimate.band(seed=run.seed)
-    ends = [estimate.interval(term=path_term("event_time", k)) for k in steps]
-    panel = {
-        "title": "Coca municipalities",
-        "xlabel": "Years since 2015",
-        "scale": "log",
-        "event_time": steps,
-        "estimate": estimate.path["estimate"].tolist(),
-        "low": [low for low, _ in ends],
-        "high": [high for _, high in ends],
-        "band_low": [float(band.loc[k, "conf_low"]) for k in steps],
-        "band_high": [float(band.loc[k, "conf_high"]) for k in steps],
-    }
-    return {"panels": [panel]}
+    return {"panels": [path_panel(estimate, "Coca municipalities", "Years since 2015", seed=run.seed)]}
 
 
 def remarks(results: Mapping[str, Any]) -> tuple[str, ...]:

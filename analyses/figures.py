@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from crimepolicy.report.numbers import write_numbers
 from crimepolicy.report.plots import draw
-from crimepolicy.report.style import WIDTH, save_figure, style
+from crimepolicy.report.style import new_figure, save_figure, style
 
 Data = dict[str, Any]
 
@@ -31,8 +29,7 @@ def draw_figure(
     """Draw panels in a grid, and write the figure with its data."""
     rows = -(-len(panels) // columns)
     with style():
-        figure = Figure(figsize=(WIDTH, height), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = new_figure(height)
         shares = {"height_ratios": [_share(panel) for panel in panels]} if columns == 1 else {}
         grid = figure.subplots(rows, columns, squeeze=False, sharey=share_labels, gridspec_kw=shares)
         for ax, panel in zip(grid.ravel(), panels, strict=False):
@@ -84,23 +81,6 @@ def interval_data(
         "label": list(rows),
         "limits": ends,
         **columns,
-    }
-
-
-def null_data(placebos: Sequence[float], observed: float, p_value: float, bins: int = 30) -> Data:
-    """Return the data of a placebo distribution on the log scale."""
-    values = np.asarray([value for value in placebos if value is not None], dtype=float)
-    # The tails of a few wild assignments would squeeze the rest.
-    reach = max(float(np.quantile(np.abs(values), 0.99)), abs(observed)) * 1.05
-    counts, edges = np.histogram(np.clip(values, -reach, reach), bins=bins, range=(-reach, reach))
-    return {
-        "kind": "null",
-        "scale": "log",
-        "edges": edges.tolist(),
-        "count": counts.tolist(),
-        "observed": observed,
-        "p_value": p_value,
-        "n": len(values),
     }
 
 

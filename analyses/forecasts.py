@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyses.standard import POWER_REACH, Row, effect
+from analyses.standard import POWER_REACH, REACH, Row, effect
 from crimepolicy.errors import DesignError
 
 Array = np.ndarray[Any, Any]
 Window = tuple[int, int]
 
 TERMS = ("momentum", "height")
-_Z = 1.959963984540054
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ class Forecast:
     def interval(self) -> tuple[float, float]:
         """The wider of the interval from quantiles of the reference and that from the place's own errors, in logs."""
         low, high = np.quantile(self.errors, [0.025, 0.975])
-        reach = _Z * self.own_spread
+        reach = REACH * self.own_spread
         return min(self.gap - high, self.gap - reach), max(self.gap - low, self.gap + reach)
 
     def row(self, label: str, **more: Any) -> Row:

@@ -12,14 +12,13 @@ from analyses.colombia import (
     before_test,
     city_names,
     city_sample,
-    published_rows,
     quarterly_path,
     rank_test,
     ranked_row,
     rate_series,
 )
 from analyses.family import Run
-from analyses.standard import Row, attempt, checks, histogram, rows
+from analyses.standard import Row, attempt, checks, histogram, published_rows, rows
 from analyses.standard_page import standard_family
 
 SECTION = "gun_ban"

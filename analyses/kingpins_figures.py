@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from analyses.figures import Panel, draw_figure, interval_data, null_data, path_data, series_data
+from analyses.figures import Panel, draw_figure, interval_data, path_data, series_data
+from analyses.standard import histogram
 from crimepolicy.claims.plan import Plan
 
 Results = Mapping[str, Any]
@@ -79,15 +80,13 @@ def _yearly(rates: Results) -> Panel:
 
 def _null_panels(main: Results, placebos: Results) -> list[Panel]:
     words = {"dates": "other months", "places": "other places"}
-    return [
-        Panel(
-            null_data(placebos[kind][window], main[window]["log"], main[window]["uncertainty"][f"p_{kind}"]),
-            f"{WINDOWS[window]}, {words[kind]}",
-            {"xlabel": "", "ylabel": ""},
-        )
-        for window in (SHORT, LONG)
-        for kind in ("dates", "places")
-    ]
+    panels = []
+    for window in (SHORT, LONG):
+        for kind, word in words.items():
+            title, found = f"{WINDOWS[window]}, {word}", main[window]
+            drawn = histogram(title, placebos[kind][window], found["log"], found["uncertainty"][f"p_{kind}"])
+            panels.append(Panel(drawn, title, {"xlabel": "", "ylabel": ""}))
+    return panels
 
 
 def _pair(rows: Mapping[str, Results], limits: tuple[float, float]) -> list[Panel]:

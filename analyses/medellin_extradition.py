@@ -11,7 +11,6 @@ from analyses.colombia import (
     before_test,
     city_names,
     city_sample,
-    published_rows,
     quarterly_path,
     rank_test,
     ranked_row,
@@ -19,7 +18,7 @@ from analyses.colombia import (
     with_capture,
 )
 from analyses.family import Run
-from analyses.standard import Row, attempt, checks, histogram, rows
+from analyses.standard import Row, attempt, checks, histogram, published_rows, rows
 from analyses.standard_page import standard_family
 from crimepolicy.data import load_table
 from crimepolicy.errors import DesignError

@@ -6,19 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analyses.colombia import (
-    KINDS,
-    Cities,
-    city_names,
-    city_sample,
-    published_rows,
-    quarterly_path,
-    rank_test,
-    ranked_row,
-    rate_series,
-)
+from analyses.colombia import KINDS, Cities, city_names, city_sample, quarterly_path, rank_test, ranked_row, rate_series
 from analyses.family import Run
-from analyses.standard import Row, attempt, checks, effect, histogram, rows
+from analyses.standard import Row, attempt, checks, effect, histogram, published_rows, rows
 from analyses.standard_page import standard_family
 from crimepolicy.data import load_table
 

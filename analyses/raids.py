@@ -12,7 +12,7 @@ from scipy import stats
 from analyses.family import Results, Run
 from analyses.rio_raids import RaidSample, daily, metropolitan_ratio, monthly_panel, raid_sample
 from analyses.settings import seed_of
-from analyses.standard import POWER_REACH, attempt, effect, from_estimate, histogram, rows, widest
+from analyses.standard import attempt, effect, from_estimate, from_spread, histogram, rows, widest
 from analyses.standard_page import standard_family
 from crimepolicy.did.imputation import imputation
 from crimepolicy.did.two_way import two_way_fixed_effects
@@ -32,7 +32,6 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 DECIDES = "w0_15"
 _FAKE_WEEKS = 11
-_Z = float(stats.norm.ppf(0.975))
 _DEALT = "the wider of clusters by precinct and dealt labels"
 _NAMES = {"homicides": "Homicides", "police_killings": "Killings by police"}
 
@@ -58,10 +57,7 @@ def _dealt(label: str, estimate: Estimate, *, draws: int, seed: int, **more: Any
     drawn = values[1:][np.isfinite(values[1:])]
     value, spread = estimate.value, float(drawn.std(ddof=1))
     clustered = from_estimate(label, estimate, **more)
-    shown = np.exp if clustered["scale"] == "ratio" else (lambda end: end)
-    ends = [float(shown(end)) for end in (value - _Z * spread, value + _Z * spread, POWER_REACH * spread)]
-    random = {"low": ends[0], "high": ends[1], "detectable": ends[2]}
-    row = widest(clustered, [random]) | {"how": _DEALT, "p_value": p}
+    row = widest(clustered, [from_spread(label, value, spread, scale=estimate.scale)]) | {"how": _DEALT, "p_value": p}
     return row | {"log" if clustered["scale"] == "ratio" else "raw": value, "sd_dealt": spread}, drawn.tolist()
 
 
@@ -227,11 +223,11 @@ def _break_row(section: Section, outcome: str, label: str, cut: str, gap: int, s
     fakes = found.mean(axis=1)[clear]
     spread = float(np.sqrt(np.mean(fakes**2)))
     p = float((1 + (np.abs(fakes) >= abs(value)).sum()) / (1 + len(fakes)))
-    ends = {"low": value - _Z * spread, "high": value + _Z * spread, "detectable": POWER_REACH * spread}
     disjoint = int(clear.sum() // (2 * size + gap))
     clustered = float(found[at].std(ddof=1) / np.sqrt(table.shape[1]))
     more = {"se_precinct": clustered, "n_fake": len(fakes), "n_disjoint": disjoint, "group": "break"}
-    return effect(label, value, **ends, scale="level", p_value=p, how="spread of fake cut-offs", **more), fakes.tolist()
+    row = from_spread(label, value, spread, scale="level", p_value=p, how="spread of fake cut-offs", **more)
+    return row, fakes.tolist()
 
 
 def _break_rows(section: Section) -> tuple[dict[str, Row], dict[str, list[float]]]:

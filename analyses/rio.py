@@ -91,7 +91,7 @@ def split_panel(section: Section, outcome: str) -> Panel:
     """Return the parts inside and outside UPP areas of treated precincts by year; pairs that straddle are one place."""
     table = load_table(section["data"]["split"])
     place = table["unit"].map({unit: group[0] for group in _STRADDLING for unit in group}).fillna(table["unit"])
-    fixed = traits(section)["occupation_any"].groupby(_place_of).min()
+    fixed = traits(section)["occupation_any"].groupby(joined_place).min()
     year = table["month"].dt.year
     sums = table.assign(place=place, year=year).groupby(["place", "year"])[[outcome, f"{outcome}_inside"]].sum()
     inside = sums[f"{outcome}_inside"].unstack()
@@ -120,7 +120,8 @@ _STRADDLING = (
 )  # fmt: skip
 
 
-def _place_of(unit: str) -> str:
+def joined_place(unit: str) -> str:
+    """Return the first of the precincts that a precinct is joined with, because UPP areas straddle them; else itself."""
     return next((group[0] for group in _STRADDLING if unit in group), unit)
 
 

@@ -11,7 +11,18 @@ from scipy import stats
 from analyses.family import Results, Run
 from analyses.forecasts import Forecast, Series, forecast
 from analyses.latin_america import country_series, donors
-from analyses.standard import POWER_REACH, Row, attempt, checks, effect, histogram, rows
+from analyses.standard import (
+    POWER_REACH,
+    REACH,
+    Row,
+    attempt,
+    checks,
+    effect,
+    from_spread,
+    histogram,
+    published_rows,
+    rows,
+)
 from analyses.standard_page import standard_family
 from crimepolicy.data import load_panel, load_table
 from crimepolicy.estimate import Check
@@ -25,7 +36,6 @@ Numbers = dict[str, Any]
 
 SECTION = "salvador_exception"
 _OWN_FIRST = 1999
-_Z = 1.959963984540054
 _YEAR = 365
 
 
@@ -129,7 +139,7 @@ def _decision(section: Section, deaths: float, year: int, label: str, *, base: f
     low, high = other.interval
     low, high = min(gap - reach, gap + low - other.gap), max(gap + reach, gap + high - other.gap)
     p = float(2 * stats.t.sf(abs(gap) / error, df))
-    found = {"observed": deaths, "expected": expected, "p_value": p, "detectable": float(np.exp((high - low) / 2 / _Z * POWER_REACH))}  # fmt: skip
+    found = {"observed": deaths, "expected": expected, "p_value": p, "detectable": float(np.exp((high - low) / 2 / REACH * POWER_REACH))}  # fmt: skip
     return effect(label, *np.exp([gap, low, high]).tolist(), group=group, how="the widest of random walk, other countries, own errors; p of the walk", **found)  # fmt: skip
 
 
@@ -137,7 +147,7 @@ def _line_row(section: Section, deaths: float, year: int) -> Row:
     expected, error, df = line(section, year - section["treatment"]["base"])
     gap, reach = float(np.log(deaths / expected)), float(stats.t.ppf(0.975, df)) * error
     ends = np.exp([gap, gap - reach, gap + reach]).tolist()
-    return effect(f"{year}: straight line since 2015", *ends, group="specification", how="prediction interval of the line", detectable=float(np.exp(reach / _Z * POWER_REACH)), p_value=float(2 * stats.t.sf(abs(gap) / error, df)))  # fmt: skip
+    return effect(f"{year}: straight line since 2015", *ends, group="specification", how="prediction interval of the line", detectable=float(np.exp(reach / REACH * POWER_REACH)), p_value=float(2 * stats.t.sf(abs(gap) / error, df)))  # fmt: skip
 
 
 def donor_names(section: Section) -> list[str]:
@@ -158,8 +168,7 @@ def _synthetic_rows(section: Section) -> dict[str, Row]:
     frame = reclassification_bounds(estimate, shares=shares).frame
 
     def row(value: float) -> Row:
-        ends = np.exp([value, value - _Z * spread, value + _Z * spread]).tolist()
-        return effect("", *ends, detectable=float(np.exp(POWER_REACH * spread)), how=f"the same on each of {len(null)} donors")  # fmt: skip
+        return from_spread("", value, spread, how=f"the same on each of {len(null)} donors")
 
     values = frame["estimate"].to_list()
     return {f"sdid_{k}": attempt(f"2022: SDiD, {share:.0%} not counted", lambda value=value: row(value)) for k, (share, value) in enumerate(zip(shares, values, strict=True))}  # fmt: skip
@@ -223,12 +232,6 @@ def null_numbers(run: Run) -> Numbers:
     return {"panels": [histogram("The second year after a base year without events", found.errors.tolist(), found.gap, found.p_value)]}  # fmt: skip
 
 
-def published_numbers(run: Run) -> Numbers:
-    """Return what others published on the state of exception."""
-    table = load_table("published_estimates").query("claim == 'M03'")
-    return {"rows": [{"study": str(e["study"]), "outcome": str(e["outcome"]), "treatment": str(e["treatment"]), "result": str(e["direction"]) if pd.isna(e["percent"]) else f"{e['percent']:+.0f}%", "verified": bool(e["verified"])} for e in table.to_dict("records")]}  # fmt: skip
-
-
 def _remarks(results: Results) -> tuple[str, ...]:
     found, check = results[f"{SECTION}_effects"]["rows"], results[f"{SECTION}_checks"]
     first, second = found["year_2022"], found["year_2023"]
@@ -250,7 +253,7 @@ FAMILY = standard_family(
         "effects": effect_numbers,
         "series": series_numbers,
         "null": null_numbers,
-        "published": published_numbers,
+        "published": lambda run: published_rows("M03"),
     },
     modules=("forecasts", "latin_america", "salvador_exception"),
     tables=("latam_country_year", "el_salvador_year", "truces", "crackdowns", "published_estimates"),

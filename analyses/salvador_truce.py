@@ -11,7 +11,7 @@ import pandas as pd
 from analyses.family import Results, Run
 from analyses.forecasts import Forecast, Series, forecast
 from analyses.latin_america import country_series, donor_panel, donors, flagged
-from analyses.standard import POWER_REACH, Row, attempt, checks, effect, histogram, rows
+from analyses.standard import Row, attempt, checks, from_spread, histogram, published_rows, rows
 from analyses.standard_page import standard_family
 from crimepolicy.data import load_table
 from crimepolicy.errors import EstimationError
@@ -28,7 +28,6 @@ Span = tuple[int, int]
 
 SECTION = "salvador_truce"
 _OWN_FIRST, _OWN_LAST = 1999, 2009
-_Z = 1.959963984540054
 # The axis of the figure has no room for the labels of the plan, which stand in the table of the plan.
 _SHORT = {
     "asc": "augmented SC",
@@ -240,9 +239,8 @@ def _synthetic(section: Section, entry: Mapping[str, Any], span: Span) -> Row:
     here = _window_gap(fit, donor_panel(names, section["data"]["unit"], years, first), span)
     others = [_window_gap(fit, donor_panel([unit for unit in names if unit != name], name, years, first), span) for name in names]  # fmt: skip
     spread = float(np.sqrt(np.mean(np.square(others))))
-    ends = np.exp([here, here - _Z * spread, here + _Z * spread]).tolist()
     p = (1 + sum(abs(other) >= abs(here) for other in others)) / (1 + len(others))
-    return effect("", *ends, detectable=float(np.exp(POWER_REACH * spread)), how=f"the same estimator on each of {len(names)} donors", p_value=p)  # fmt: skip
+    return from_spread("", here, spread, how=f"the same estimator on each of {len(names)} donors", p_value=p)
 
 
 def _window_gap(fit: Callable[[Panel], Estimate], panel: Panel, span: Span) -> float:
@@ -302,20 +300,6 @@ def null_numbers(run: Run) -> Numbers:
     return {"panels": panels}
 
 
-def published_numbers(run: Run) -> Numbers:
-    """Return what others published on truces in El Salvador."""
-    table = load_table("published_estimates")
-    table = table[table["claim"].isin(["T01", "T09"]) & table["level"].str.contains("municipality")]
-    listed = table[~table["study"].str.startswith("FIP")].to_dict("records")
-    keys = ("study", "outcome", "treatment")
-    shown = [{key: str(entry[key]) if not pd.isna(entry[key]) else "" for key in keys} | {"result": _result(entry), "verified": bool(entry["verified"])} for entry in listed]  # fmt: skip
-    return {"rows": shown}
-
-
-def _result(entry: Mapping[str, Any]) -> str:
-    return str(entry["direction"]) if pd.isna(entry["percent"]) else f"{entry['percent']:+.0f}%"
-
-
 def _remarks(results: Results) -> tuple[str, ...]:
     found = results[f"{SECTION}_effects"]["rows"]
     truce, balance, hidden = found["truce"], found["balance"], found["hidden"]
@@ -338,7 +322,9 @@ FAMILY = standard_family(
         "series": series_numbers,
         "path": path_numbers,
         "null": null_numbers,
-        "published": published_numbers,
+        "published": lambda run: published_rows(
+            "T01", "T09", where="level.str.contains('municipality') and not study.str.startswith('FIP')"
+        ),
     },
     modules=("forecasts", "latin_america", "salvador_truce"),
     tables=(

@@ -5,10 +5,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from analyses.family import Results, Run
-from analyses.standard import POWER_REACH, attempt, effect, histogram, rows
+from analyses.standard import attempt, effect, from_spread, histogram, rows
 from analyses.standard_page import standard_family
 from crimepolicy.data import load_panel, load_table
 from crimepolicy.errors import CrimepolicyError
@@ -27,7 +26,6 @@ Change = Mapping[str, Any]
 Numbers = dict[str, Any]
 Row = dict[str, Any]
 
-_Z = float(stats.norm.ppf(0.975))
 _FITS: dict[str, Callable[[Panel], Estimate]] = {
     "synthetic_control": synthetic_control,
     "demeaned": partial(synthetic_control, intercept=True),
@@ -63,14 +61,11 @@ def _row(section: Section, change: Change | None = None, *, estimator: str = "")
     assert test.null is not None
     drawn = test.null["att"].dropna()
     value, spread = float(estimate.value), float(drawn.std(ddof=1))
-    logs = estimate.scale == "log"
-    shown = [value, value - _Z * spread, value + _Z * spread, POWER_REACH * spread]
-    value, low, high, found = (float(np.exp(end)) if logs else end for end in shown)
-    ends: dict[str, Any] = {"low": low, "high": high, "detectable": found, "scale": "ratio" if logs else "level"}
     rank = round(test.p_value() * (1 + len(drawn)))
     more = {"rank": rank, "of": 1 + len(drawn), "avoided": _avoided(estimate), "pre_rmspe": _before(estimate)}
     how = f"spread of {len(drawn)} placebo states; rank {rank} of {1 + len(drawn)}"
-    return effect("", value, **ends, p_value=test.p_value(), how=how, **more), estimate, drawn.tolist()
+    row = from_spread("", value, spread, scale=estimate.scale, p_value=test.p_value(), how=how, **more)
+    return row, estimate, drawn.tolist()
 
 
 def _before(estimate: Estimate) -> float:

@@ -43,12 +43,13 @@ def standard_family(
     words: Mapping[str, str] | None = None,
     remarks: Remarks | None = None,
     kinds: Mapping[str, str] | None = None,
+    reads: Sequence[str] = (),
 ) -> Family:
     """Return a family with the standard page.
 
     Parameters
     ----------
-    claim, section, numbers, modules, tables, kinds
+    claim, section, numbers, modules, tables, kinds, reads
         As in `Family`.
     words : mapping of str to str, optional
         What each part of the claim counts, where not homicides.
@@ -66,6 +67,7 @@ def standard_family(
         draw=partial(_draw, section=section),
         page=partial(_page, section=section, tables=tuple(tables), words=dict(words or {}), remarks=remarks),
         kinds=dict(kinds or {}),
+        reads=tuple(reads),
     )
 
 
@@ -238,15 +240,17 @@ def _effects_section(numbers: Results, task: str, figures: Path) -> Section:
     figure = Figure("Effects", figures / f"{task}.svg", _range(shown), caption, task, height=height)
     groups = list(dict.fromkeys(row["group"] for row in listed))
     made = [_effect_table([row for row in listed if row["group"] == group], group, task) for group in groups]
-    return Section("How large, how sure, and does it depend on choices", "effects", ("Every row was named in the plan; none is selected.",), (figure, *made))  # fmt: skip
+    return Section("How large, how sure, and does it depend on choices", "effects", ("All rows are shown and none is selected; a row that the plan did not name says so.",), (figure, *made))  # fmt: skip
 
 
 def _range(shown: Sequence[Results]) -> str:
-    ratios = [row["value"] for row in shown if row["scale"] == "ratio"]
-    if not ratios:
-        return "The estimates with their intervals."
-    below = sum(ratio < 1 for ratio in ratios)
-    return f"{below} of {len(ratios)} estimates lie below what was expected; they run from {change(min(ratios))} to {change(max(ratios))}."
+    texts = []
+    for scale, none, show in (("ratio", 1.0, change), ("level", 0.0, number)):
+        found = [row["value"] for row in shown if row["scale"] == scale]
+        if found:
+            below = sum(value < none for value in found)
+            texts.append(f"{below} of {len(found)} estimates lie below no effect; they run from {show(min(found))} to {show(max(found))}.")  # fmt: skip
+    return " ".join(texts)
 
 
 def _effect_table(found: Sequence[Results], group: str, task: str) -> Table:

@@ -15,7 +15,6 @@ from analyses.family import Family, Run
 from crimepolicy.report.numbers import write_numbers
 
 SMOKE_DRAWS = 19
-LIBRARY = settings.library()
 PLAN = settings.plan()
 
 
@@ -44,11 +43,11 @@ for family in FAMILIES:
             @task(id=f"{family.claim}-{file.removesuffix('.json')}{'-smoke' * smoke}")
             def task_numbers(
                 # A plan of another claim, or another claim's code, does not compute these numbers again.
-                plan: Annotated[str, PythonNode(value=PLAN.digest(family.section_of(name)), hash=True)],
+                plan: Annotated[str, PythonNode(value=family.planned(PLAN, name), hash=True)],
+                library: Annotated[str, PythonNode(value=settings.library(), hash=True)],
                 family: Annotated[Family, PythonNode(value=family)],
                 name: str = name,
                 smoke: bool = smoke,
-                library: list[Path] = LIBRARY,
                 code: list[Path] = settings.modules(*family.modules),
                 tables: list[Path] = settings.tables(*family.tables),
                 environment: Path = settings.LOCK,

@@ -15,7 +15,7 @@ PLAN = settings.plan()
 @task(id=SECTION)
 def task_statements(
     plan: Annotated[str, PythonNode(value=PLAN.digest(SECTION), hash=True)],
-    library: list[Path] = settings.library(),
+    library: Annotated[str, PythonNode(value=settings.library(), hash=True)],
     code: list[Path] = settings.modules(SECTION),
     tables: list[Path] = settings.tables(*TABLES),
     out: Annotated[Path, Product] = settings.BUILD / f"{SECTION}.json",

@@ -12,7 +12,19 @@ from analyses.cities import block_series
 from analyses.family import Results, Run
 from analyses.forecasts import Forecast, Series, forecast
 from analyses.latin_america import country_series
-from analyses.standard import POWER_REACH, Row, attempt, checks, effect, from_estimate, histogram, rows
+from analyses.standard import (
+    POWER_REACH,
+    REACH,
+    Row,
+    attempt,
+    checks,
+    effect,
+    from_estimate,
+    from_spread,
+    histogram,
+    published_rows,
+    rows,
+)
 from analyses.standard_page import standard_family
 from crimepolicy.data import load_table
 from crimepolicy.estimate import Check, Estimate
@@ -28,7 +40,6 @@ SECTION = "truces"
 TWO_YEARS: Span = (1, 2)
 _ONE_YEAR: Span = (1, 1)
 _OWN = 15
-_Z = 1.959963984540054
 
 
 # ------------------------------------------------------------------------------------------------------------ each case
@@ -116,7 +127,7 @@ def _case(make: Any, label: str, broker: str) -> Row:
 def as_study(row: Row) -> Estimate:
     """Return a truce as an estimate on the log scale; its error is half its interval over 1.96, or its spread if larger."""
     value, low, high = (float(np.log(row[key])) for key in ("value", "low", "high"))
-    error = max((high - low) / 2 / _Z, row["spread"])
+    error = max((high - low) / 2 / REACH, row["spread"])
     return Estimate(estimand="log ratio to forecast", value=value, std_error=error, method="forecast", citation="", scale="log")  # fmt: skip
 
 
@@ -158,8 +169,7 @@ def _fixed(label: str, group: Mapping[str, Estimate]) -> Row:
     weight = np.array([each.std_error**-2 for each in group.values()])
     value = float(np.array([each.value for each in group.values()]) @ weight / weight.sum())
     error = float(weight.sum() ** -0.5)
-    ends = np.exp([value, value - _Z * error, value + _Z * error]).tolist()
-    return effect(label, *ends, detectable=float(np.exp(POWER_REACH * error)), group="By kind of broker", how="weighted mean, no spread between them")  # fmt: skip
+    return from_spread(label, value, error, group="By kind of broker", how="weighted mean, no spread between them")
 
 
 def _bayes(section: Section, some: Mapping[str, Estimate]) -> dict[str, Row]:
@@ -257,13 +267,6 @@ def null_numbers(run: Run) -> Numbers:
     return {"panels": [histogram("El Salvador 2012 among untouched countries", country.errors.tolist(), country.gap, country.p_value), histogram("Buenaventura 2022 among Colombian municipalities", city.errors.tolist(), city.gap, city.p_value)]}  # fmt: skip
 
 
-def published_numbers(run: Run) -> Numbers:
-    """Return what others published on truces."""
-    table = load_table("published_estimates")
-    table = table[table["claim"].isin(["T01", "T03", "T04"])]
-    return {"rows": [{"study": f"{e['study']} {e['year']}", "outcome": str(e["outcome"]), "treatment": "" if pd.isna(e["treatment"]) else str(e["treatment"]), "result": str(e["direction"]) if pd.isna(e["percent"]) else f"{e['percent']:+.0f}%", "verified": bool(e["verified"])} for e in table.to_dict("records")]}  # fmt: skip
-
-
 def _remarks(results: Results) -> tuple[str, ...]:
     found = results[f"{SECTION}_pooled"]["rows"]
     mean, nxt, sceptic, best, without = (found[name] for name in ("reml", "prediction", "sceptic", "strongest", "without_salvador"))  # fmt: skip
@@ -283,7 +286,7 @@ FAMILY = standard_family(
         "pooled": pooled_numbers,
         "series": series_numbers,
         "null": null_numbers,
-        "published": published_numbers,
+        "published": lambda run: published_rows("T01", "T03", "T04"),
     },
     modules=("cities", "forecasts", "latin_america", "truces"),
     tables=(

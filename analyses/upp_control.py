@@ -7,13 +7,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from analyses.effects import fit_windows
 from analyses.family import Results, Run
 from analyses.rio import Change, Sample, Section, area_sample, precinct_sample, traits
 from analyses.settings import seed_of
-from analyses.standard import POWER_REACH, attempt, checks, from_estimate, histogram, rows, widest
+from analyses.standard import (
+    attempt,
+    checks,
+    from_estimate,
+    from_spread,
+    histogram,
+    path_panel,
+    rows,
+    widest,
+)
 from analyses.standard_page import standard_family
 from analyses.upp import lead_numbers
 from crimepolicy.did.imputation import imputation
@@ -31,7 +39,6 @@ Row = dict[str, Any]
 DECIDES, LATER = "y1_4", "y5_7"
 JUDGED = ("drug_cases", "assaults", "threats")
 _TERM = path_term("window", DECIDES)
-_Z = float(stats.norm.ppf(0.975))
 _HOW = "the widest of clusters by unit, by block, and dealt schedules"
 
 
@@ -44,13 +51,8 @@ def _dealt(label: str, sample: Sample, windows: Mapping[str, Any], *, draws: int
     drawn = test.null[_TERM].dropna()
     by_unit, by_block = cluster(fit, "unit"), cluster(fit, sample.blocks)
     value, spread = float(fit.estimates[_TERM]), float(drawn.std(ddof=1))
-    random = {
-        "low": float(np.exp(value - _Z * spread)),
-        "high": float(np.exp(value + _Z * spread)),
-        "detectable": float(np.exp(POWER_REACH * spread)),
-    }
     found = from_estimate(label, by_unit, term=_TERM, **more)
-    row = widest(found, [from_estimate(label, by_block, term=_TERM), random])
+    row = widest(found, [from_estimate(label, by_block, term=_TERM), from_spread(label, value, spread)])
     return row | {"how": _HOW, "p_value": test.p_value(_TERM), "log": value, "sd_dealt": spread}, by_block, drawn.tolist()  # fmt: skip
 
 
@@ -114,18 +116,8 @@ def path_numbers(run: Run) -> Numbers:
     for outcome in JUDGED:
         sample = precinct_sample(run.section, outcome)
         fit = cluster(imputation(sample.panel, family="poisson", pretrends=-first, horizon=(0, last)), sample.blocks)
-        assert fit.path is not None
-        band = fit.band(seed=run.seed)
-        ends = [fit.interval(term=path_term("event_time", step)) for step in fit.path.index]
-        columns = {
-            "event_time": [int(step) for step in fit.path.index],
-            "estimate": fit.path["estimate"].tolist(),
-            "low": [low for low, _ in ends],
-            "high": [high for _, high in ends],
-            "band_low": band["conf_low"].tolist(),
-            "band_high": band["conf_high"].tolist(),
-        }
-        panels.append({"title": run.section["outcomes"][outcome]["label"], "xlabel": "Quarters since the occupation", "scale": "log", **columns})  # fmt: skip
+        title = run.section["outcomes"][outcome]["label"]
+        panels.append(path_panel(fit, title, "Quarters since the occupation", seed=run.seed))
     return {"panels": panels}
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from analyses.figures import Panel, draw_figure, interval_data, null_data, path_data, series_data
+from analyses.figures import Panel, draw_figure, interval_data, path_data, series_data
+from analyses.standard import histogram
 from analyses.upp import DECIDES, JUDGED, LETHAL
 from analyses.upp_more_page import draw_more
 from crimepolicy.claims.plan import Plan
@@ -89,7 +90,8 @@ def _windows(entry: Results, title: str) -> Panel:
 
 def _null(entry: Results, drawn: Results, title: str) -> Panel:
     window = entry["windows"][DECIDES]
-    return Panel(null_data(drawn[DECIDES], window["log"], window["p_blocks"]), title, {"xlabel": "", "ylabel": ""})
+    placebos = histogram(title, drawn[DECIDES], window["log"], window["p_blocks"])
+    return Panel(placebos, title, {"xlabel": "", "ylabel": ""})
 
 
 def _rows(results: Results, plan: Plan, outcome: str) -> Panel:

@@ -9,9 +9,9 @@ import pandas as pd
 
 from analyses.effects import fit_windows
 from analyses.family import Run
-from analyses.rio import Sample, Section, precinct_sample, traits
+from analyses.rio import Sample, Section, joined_place, precinct_sample, traits
 from analyses.settings import plan
-from analyses.standard import attempt, from_estimate, rows
+from analyses.standard import REACH, attempt, from_estimate, rows
 from crimepolicy.data import load_panel, load_table
 from crimepolicy.diagnostics.pretrends import joint_test
 from crimepolicy.did.imputation import imputation
@@ -103,7 +103,7 @@ _SPANS = {"all": "to the end of 2019", "first_half": "first half year", "rest": 
 
 def _closure(run: Run, outcome: str, name: str) -> Row:
     panel, windows = closure_sample(run.section, outcome).panel, run.section["closures"]["windows"]
-    fit = fit_windows(panel, {key: windows[key] for key in windows})
+    fit = fit_windows(panel, windows)
     term = path_term("window", name)
     row = from_estimate("", cluster(fit, "unit"), term=term, how="clusters by area; p: closures dealt over all areas")
     if name != "all":
@@ -201,12 +201,11 @@ def _combination(section: Section, outcome: str, rule: str, onset: str, controls
 def forest_numbers(run: Run) -> Numbers:
     """Return published sizes, verified or not, with ours for the same outcome."""
     ours = error_numbers(replace(run, draws=0))["outcomes"]
-    reach = 1.959963984540054
     made = []
     for outcome in ("homicides", "police_killings", "lethal_violence"):
         entry = ours[outcome]
         error = max(entry["errors"].values())
-        ends = [float(np.exp(entry["log"] + shift)) for shift in (0.0, -reach * error, reach * error)]
+        ends = [float(np.exp(entry["log"] + shift)) for shift in (0.0, -REACH * error, REACH * error)]
         made.append({"label": f"Ours: {entry['label'].lower()}", "ratio": ends[0], "low": ends[1], "high": ends[2], "verified": True})  # fmt: skip
     made += [
         {"label": f"{entry['study']}: {entry['outcome'].lower()}", "ratio": 1 + entry["percent"] / 100, "low": None, "high": None, "verified": entry["verified"], "design": entry["design"]}
@@ -221,7 +220,7 @@ def clipped_numbers(run: Run) -> Numbers:
     found: Numbers = {}
     for outcome in ("homicides", "police_killings", "lethal_violence"):
         outside = table[outcome] - table[f"{outcome}_inside"]
-        year = table.assign(outside=outside, place=table["unit"].map(_JOINED).fillna(table["unit"]), year=table["month"].dt.year)  # fmt: skip
+        year = table.assign(outside=outside, place=table["unit"].map(joined_place), year=table["month"].dt.year)  # fmt: skip
         joined = year.groupby(["place", "year"])["outside"].sum()
         cut = joined[joined < -1e-9]
         found[outcome] = {
@@ -232,13 +231,6 @@ def clipped_numbers(run: Run) -> Numbers:
             "deaths": abs(float(cut.sum())),
         }
     return found
-
-
-_JOINED = {
-    unit: group[0]
-    for group in (("006", "007", "009"), ("013", "014", "015"), ("032", "041"), ("019", "020"), ("022", "038"), ("025", "026"), ("017", "021"))
-    for unit in group
-}  # fmt: skip
 
 
 def map_numbers(run: Run) -> Numbers:

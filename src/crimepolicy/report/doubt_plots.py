@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from crimepolicy.errors import EstimationError
-from crimepolicy.report.style import ACCENT, BAND, GREY, SECOND, WIDTH, style
+from crimepolicy.report.style import ACCENT, BAND, GREY, SECOND, new_figure, style
 from crimepolicy.sensitivity.calibration import Calibration
 from crimepolicy.sensitivity.honest import HonestBounds
 from crimepolicy.sensitivity.leave_one_out import LeaveOneOut
@@ -61,15 +61,6 @@ def _drawn(result: Any) -> "Figure":
     raise EstimationError(f"No plot is known for {type(result).__name__}. Draw its frame instead.")
 
 
-def _figure(height: float) -> "Figure":
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def _done(frame: pd.DataFrame) -> pd.DataFrame:
     done = frame[frame["error"] == ""]
     if done.empty:
@@ -85,7 +76,7 @@ def _(result: SpecificationCurve) -> "Figure":
     done = _done(result.frame).reset_index(drop=True)
     names = [name for name in done.columns if name not in _NUMBERS]
     labels = [(name, label) for name in names for label in pd.unique(done[name])]
-    figure = _figure(2.2 + 0.21 * (len(labels) + len(names)))
+    figure = new_figure(2.2 + 0.21 * (len(labels) + len(names)))
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=[2, 0.21 * (len(labels) + len(names))])
     clear = (done["p_value"] < 0.05).to_numpy()
     above.vlines(done.index, done["conf_low"], done["conf_high"], color=BAND, linewidth=1.2)
@@ -161,7 +152,7 @@ def _intervals(
     points: bool = True,
 ) -> "Figure":
     lines = sum(label.count("\n") + 1 for label in labels)
-    figure = _figure(0.9 + 0.2 * lines + 0.06 * len(labels))
+    figure = new_figure(0.9 + 0.2 * lines + 0.06 * len(labels))
     ax = figure.add_subplot()
     place = np.arange(len(frame))[::-1]
     ax.axvspan(*interval, color=BAND, alpha=0.5, linewidth=0)
@@ -184,7 +175,7 @@ def _intervals(
 def _(result: Calibration) -> "Figure":
     rows = result.frame[result.frame["effect"] == 0]
     labels = [f"{row.estimator} ({row.inference})" for row in rows.itertuples()]
-    figure = _figure(0.9 + 0.3 * len(labels))
+    figure = new_figure(0.9 + 0.3 * len(labels))
     size, cover = figure.subplots(1, 2, sharey=True)
     place = np.arange(len(labels))[::-1]
     for ax, column, nominal, name in (

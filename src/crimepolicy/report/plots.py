@@ -7,14 +7,20 @@ import numpy as np
 
 from crimepolicy.estimate import HEADLINE, Estimate
 from crimepolicy.report.plot_data import Data, Kind, plot_data
-from crimepolicy.report.style import ACCENT, BAND, GREY, INK, SECOND, WIDTH, style
+from crimepolicy.report.style import ACCENT, BAND, GREY, INK, SECOND, WIDTH, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["draw", "plot"]
 
-_HEIGHTS: dict[str, float] = {"event": 3.5, "counts": 3.2, "series": 3.2, "null": 2.9, "draws": 2.9, "cells": 4.2} | {
+_HEIGHTS: dict[str, float] = {
+    "event": 3.5,
+    "counts": 3.2,
+    "series": 3.2,
+    "null": 2.9,
+    "draws": 2.9,
+    "cells": 4.2,
     "events": 3.8,
     "prior_predictive": 3.2,
     "posterior_predictive": 3.2,
@@ -109,13 +115,8 @@ def draw(
 
 
 def _new_axes(data: Data) -> "Axes":
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     height = _HEIGHTS.get(data["kind"], 0.9 + 0.3 * len(data.get("label", ())))
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure.add_subplot()
+    return new_figure(height).add_subplot()
 
 
 # --------------------------------------------------------------------------------------------------------------- paths
@@ -146,6 +147,7 @@ def _event(ax: "Axes", data: Data) -> None:
     ax.axvline(-0.5, color=GREY, linewidth=0.7, linestyle=(0, (2, 2)))
     # Estimates without an interval, such as a synthetic control before its placebos, still need an axis.
     _effect_axis(ax, data["scale"], np.fmin(low, value), np.fmax(high, value), "y")
+    _whole_ticks(ax)
     ax.set_xlabel("Periods since the start of treatment")
     _legend_above(ax)
     ax.margins(x=0.02)
@@ -172,6 +174,7 @@ def _series(ax: "Axes", data: Data) -> None:
         ax.plot(data["x"], np.asarray(values, dtype=float), label=name, **look)
     ax.set_ylim(bottom=0)
     ax.margins(x=0.02)
+    _whole_ticks(ax)
     if data.get("ticks"):
         ax.plot(data["ticks"], [0.02] * len(data["ticks"]), "|", color=SECOND, markersize=7, transform=ax.get_xaxis_transform())  # fmt: skip
     for place, label in data.get("marks", ()):
@@ -182,6 +185,11 @@ def _series(ax: "Axes", data: Data) -> None:
         _legend_above(ax)
     else:
         ax.set_ylabel(next(iter(data["series"])))
+
+
+def _whole_ticks(ax: "Axes") -> None:
+    """Put ticks at whole years and periods; there is no half one."""
+    ax.xaxis.get_major_locator().set_params(integer=True)
 
 
 def _above_legend(ax: "Axes") -> float | None:
@@ -208,6 +216,8 @@ def _terms(ax: "Axes", data: Data) -> None:
     ax.hlines(place, low, high, color=ACCENT, linewidth=1.6)
     ax.plot(value, place, "o", color=ACCENT, markersize=5)
     ax.set_yticks(place, data["label"])
+    for label in ax.get_yticklabels():
+        label.set_multialignment("right")
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(-0.6, len(place) - 0.4)
     ax.spines["left"].set_visible(False)

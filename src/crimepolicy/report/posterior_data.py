@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from crimepolicy.errors import EstimationError
 from crimepolicy.estimate import HEADLINE, Estimate
@@ -78,7 +79,7 @@ def forest(estimate: Estimate, term: str, level: float) -> Data:
         raise EstimationError(
             f"{estimate.method} puts no estimates together, so there is no forest to draw. Use synthesise."
         )
-    reach = Estimate(estimand="", value=0.0, std_error=1.0, method="", citation="").interval(level)[1]
+    reach = float(stats.norm.ppf((1 + level) / 2))
     low, high = estimate.interval(level)
     next_low, next_high = estimate.companions["prediction"].interval(level)
     return {

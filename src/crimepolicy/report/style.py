@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["ACCENT", "BAND", "GREY", "INK", "SECOND", "WIDTH", "save_figure", "style"]
+__all__ = ["ACCENT", "BAND", "GREY", "INK", "SECOND", "WIDTH", "new_figure", "save_figure", "style"]
 
 INK = "#1d1d1b"
 GREY = "#6f6f6a"
@@ -55,6 +55,16 @@ def style() -> Iterator[None]:
         mpl.rcdefaults()
         mpl.rcParams.update(_SETTINGS)
         yield
+
+
+def new_figure(height: float) -> "Figure":
+    """Return an empty figure as wide as a page, `height` inches high, that no window and no global state knows of."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def save_figure(figure: "Figure", path: Path | str) -> None:
