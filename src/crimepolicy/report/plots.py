@@ -189,7 +189,9 @@ def _series(ax: "Axes", data: Data) -> None:
 
 def _whole_ticks(ax: "Axes") -> None:
     """Put ticks at whole years and periods; there is no half one."""
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
 
 
 def _above_legend(ax: "Axes") -> float | None:
