@@ -15,11 +15,19 @@ def _():
 
 
 @app.cell
-def _(mo):
-    mo.md("""
+def _(cp):
+    rates = cp.load_panel("brazil_state_year", end="2012").rate()
+    start = rates.position(1999)
+    row = rates.Y[rates.units.get_loc("SP")]
+    return rates, row, start
+
+
+@app.cell
+def _(mo, row, start):
+    mo.md(f"""
     # 1. What a counterfactual is
 
-    In 1999 the state of Sao Paulo had 43 homicides per 100,000 people; ten years later it had 16. The state had
+    In 1999 the state of Sao Paulo had {row[start]:.0f} homicides per 100,000 people; ten years later it had {row[start + 10]:.0f}. The state had
     reformed its police, the federation had restricted guns, a prison gang had come to rule the outskirts, the young had become
     fewer. What part of the fall would have come anyway?
 
@@ -30,8 +38,7 @@ def _(mo):
 
 
 @app.cell
-def _(cp):
-    rates = cp.load_panel("brazil_state_year", end="2012").rate()
+def _(rates):
     paulo = rates.treat(["SP"], at=1999)
     print(paulo)
     return (paulo,)
@@ -48,20 +55,19 @@ def _(mo):
 
 
 @app.cell
-def _(paulo):
-    row = paulo.Y[paulo.units.get_loc("SP")]
-    start = paulo.position(1999)
+def _(row, start):
     before, after = row[:start].mean(), row[start:].mean()
     print(f"before {before:.1f}, after {after:.1f}, change {after - before:+.1f}")
     return
 
 
 @app.cell
-def _(mo):
-    mo.md("""
+def _(mo, rates, start):
+    rose = (rates.Y[:, start:].mean(axis=1) > rates.Y[:, :start].mean(axis=1)).sum()
+    mo.md(f"""
     ## Second guess: it would have changed as elsewhere
 
-    The rate rose in 22 of the 27 states. If Sao Paulo would have shared their change, the effect is the difference of the two
+    The rate rose in {rose} of the {rates.n_units} states. If Sao Paulo would have shared their change, the effect is the difference of the two
     changes: *difference in differences*.
     """)
     return

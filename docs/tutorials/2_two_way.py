@@ -21,7 +21,7 @@ def _(mo):
     mo.md("""
     # 2. Why two-way fixed effects mislead
 
-    From 2008 to 2014 the police of Rio de Janeiro occupied favelas for good, one after another. Twenty-five precincts hold a
+    From 2008 to 2014 the police of Rio de Janeiro occupied favelas for good, one after another. Some precincts hold a
     part of these areas. The regression that everybody knows has an effect for each precinct, an effect for each quarter, and
     one coefficient for "occupied". What does that coefficient average?
 
@@ -94,7 +94,7 @@ def _(clean):
 @app.cell
 def _(mo):
     mo.md("""
-    Neither number is "the" effect: they answer different questions about the same 25 precincts, and the second one says which.
+    Neither number is "the" effect: they answer different questions about the same precincts, and the second one says which.
 
     ## Exercise
 

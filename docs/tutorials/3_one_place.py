@@ -19,8 +19,8 @@ def _(mo):
     mo.md("""
     # 3. One treated place
 
-    In March 2012 the gangs of El Salvador agreed on a truce, and the homicide rate fell by two fifths from one year to the next. There is one El
-    Salvador. How sure can one be of an effect in one place?
+    In March 2012 the gangs of El Salvador agreed on a truce, and the homicide rate fell steeply from one year to the next. There
+    is one El Salvador. How sure can one be of an effect in one place?
 
     This is a lesson. The published analysis has a plan of its own: `crimepolicy claims`.
     """)
