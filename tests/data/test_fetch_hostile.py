@@ -84,7 +84,9 @@ def attempt(tmp_path: Path) -> Callable[[str], Path]:
         (folder / "an-office").mkdir(parents=True, exist_ok=True)
         record = RECORD.format(digest=DIGEST, more=f'download = "{address}"')
         record = record.replace("bytes = 16", f"bytes = {len(CONTENT)}").replace("country/deaths.csv", path)
-        (folder / "an-office" / "source.toml").write_text(record)
+        source = folder / "an-office" / "source.toml"
+        if not source.exists() or source.read_text() != record:  # several threads fetch: none may read a half-written record
+            source.write_text(record)
         (found,) = fetch("an-office", mirror=tmp_path / "none", cache=tmp_path / "cache", records=folder).values()
         return found
 
@@ -137,6 +139,7 @@ def test_only_web_addresses_are_opened(address: str, attempt: Callable[[str], Pa
 
 
 def test_several_at_once_get_the_same_whole_file(attempt: Callable[[str], Path], server: str, tmp_path: Path) -> None:
+    attempt(f"{server}/slow/deaths.csv").unlink()
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: attempt(f"{server}/slow/deaths.csv").read_bytes(), range(4)))
     assert found == [CONTENT] * 4
