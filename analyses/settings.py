@@ -2,7 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,22 +29,29 @@ _SHOWING = ("report", "claims", "cli")
 
 @cache
 def library() -> str:
-    """Return the sha256 of the files of the library that can change a number: one value instead of 200 files for every task."""
+    """Return the sha256 of the files of the library that can change a number."""
+    return _sha256(file for file in SOURCE.rglob("*.py") if file.relative_to(SOURCE).parts[0] not in _SHOWING)
+
+
+@cache
+def showing() -> str:
+    """Return the sha256 of the files of the library that show or judge numbers."""
+    files = (file for name in ("report", "claims") for file in (SOURCE / name).rglob("*"))
+    return _sha256(file for file in files if file.suffix in {".py", ".html", ".css", ".js", ".toml"})
+
+
+@cache
+def code() -> str:
+    """Return the sha256 of the modules of this folder."""
+    return _sha256(HERE.glob("*.py"))
+
+
+def _sha256(files: Iterable[Path]) -> str:
+    """Return one value for many files, so that every task depends on it instead of on each of them."""
     state = hashlib.sha256()
-    for file in sorted(SOURCE.rglob("*.py")):
-        if file.relative_to(SOURCE).parts[0] not in _SHOWING:
-            state.update(file.relative_to(SOURCE).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    for file in sorted(files):
+        state.update(file.relative_to(ROOT).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
     return state.hexdigest()
-
-
-def showing(*names: str) -> list[Path]:
-    """Return the files of the library that show or judge numbers."""
-    return [
-        file
-        for name in names
-        for file in sorted((SOURCE / name).rglob("*"))
-        if file.suffix in {".py", ".html", ".css", ".js", ".toml"}
-    ]
 
 
 def tables(*names: str) -> list[Path]:

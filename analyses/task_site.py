@@ -25,8 +25,8 @@ CLAIMS = sorted(settings.CLAIMS.glob("*.toml"))
 CARDS = sorted({name for family in FAMILIES for name in (*family.tables, *family.data)} | set(STATED))
 DICTIONARIES = [settings.PROCESSED / f"{name}.toml" for name in CARDS]
 PUBLISHED_NUMBERS = sorted(settings.RESULTS.glob("*.json"))
-SHOWING = settings.showing("report", "claims")
-CODE = sorted(settings.HERE.glob("*.py"))
+SHOWING = settings.showing()
+CODE = settings.code()
 STATEMENTS = settings.BUILD / f"{TASK}.json"
 WORDS = [settings.HERE / "untested.toml", *sorted((settings.HERE / "translations").glob("*.toml"))]
 
@@ -144,9 +144,9 @@ for line in (OFFICIAL, SMOKE):
         def task_verdict(
             line: Annotated[Line, PythonNode(value=line)],
             family: Annotated[Family, PythonNode(value=family)],
+            showing: Annotated[str, PythonNode(value=SHOWING, hash=True)],
             numbers: list[Path] = line.numbers(family),
             claim: Path = claim_file(family),
-            showing: list[Path] = SHOWING,
             plan: Path = settings.PLAN,
             out: Annotated[Path, Product] = line.verdict(family),
         ) -> None:
@@ -158,10 +158,10 @@ for line in (OFFICIAL, SMOKE):
         def task_figures(
             line: Annotated[Line, PythonNode(value=line)],
             family: Annotated[Family, PythonNode(value=family)],
+            code: Annotated[str, PythonNode(value=CODE, hash=True)],
+            showing: Annotated[str, PythonNode(value=SHOWING, hash=True)],
             numbers: list[Path] = line.numbers(family),
             placebos: list[Path] = line.placebos(family),
-            code: list[Path] = CODE,
-            showing: list[Path] = SHOWING,
             plan: Path = settings.PLAN,
             figures: Annotated[list[Path], Product] = line.figures(family),
         ) -> None:
@@ -183,9 +183,9 @@ for line in (OFFICIAL, SMOKE):
     @task(id=line.name)
     def task_timelines(
         line: Annotated[Line, PythonNode(value=line)],
+        showing: Annotated[str, PythonNode(value=SHOWING, hash=True)],
         tables: list[Path] = settings.tables(*DATED),
         code: list[Path] = settings.modules("figures", "timelines"),
-        showing: list[Path] = SHOWING,
         figures: Annotated[list[Path], Product] = dated(line),
     ) -> None:
         """Draw the homicides of every country with its dated events."""
@@ -195,6 +195,8 @@ for line in (OFFICIAL, SMOKE):
     @task(id=line.name)
     def task_site(
         line: Annotated[Line, PythonNode(value=line)],
+        code: Annotated[str, PythonNode(value=CODE, hash=True)],
+        showing: Annotated[str, PythonNode(value=SHOWING, hash=True)],
         numbers: list[Path] = [path for family in line.families for path in line.numbers(family)],
         judged: Path = line.build / "verdicts.json",
         stated: Path = STATEMENTS,
@@ -203,8 +205,6 @@ for line in (OFFICIAL, SMOKE):
         published: list[Path] = PUBLISHED_NUMBERS,
         dictionaries: list[Path] = DICTIONARIES,
         claims: list[Path] = CLAIMS,
-        code: list[Path] = CODE,
-        showing: list[Path] = SHOWING,
         plan: Path = settings.PLAN,
         index: Annotated[Path, Product] = line.site / "index.html",
     ) -> None:
