@@ -101,7 +101,8 @@ def read_claims(path: Path | str) -> tuple[Claim, ...]:
     Parameters
     ----------
     path : path
-        TOML with the tables ``[report]``, ``[plan]`` and one ``[[claim]]`` per part.
+        TOML with the tables ``[report]``, ``[plan]`` and one ``[[claim]]`` per part; a part that was planned later has a table
+        ``plan`` of its own.
 
     Returns
     -------
@@ -131,14 +132,16 @@ def _claim(table: Any, content: Mapping[str, Any], where: str) -> Claim:
     _require(table, (*_CLAIM, "criteria"), f"{where}, a claim")
     where = f"{where}, claim {table['id']}"
     _require(table["criteria"], (), f"{where}, criteria")
+    pinned = table.get("plan", content["plan"])
+    _require(pinned, ("section", "digest"), f"{where}, plan")
     criteria = tuple(_criterion(name, entry, where) for name, entry in table["criteria"].items())
     claim = Claim(
         **{key: str(table[key]) for key in _CLAIM},
         report=content["report"],
         criteria=criteria,
         identified=str(table.get("identified", "")),
-        section=content["plan"]["section"],
-        digest=content["plan"]["digest"],
+        section=pinned["section"],
+        digest=pinned["digest"],
     )
     _check_expressions(claim, where)
     return claim
