@@ -52,6 +52,16 @@ def test_balanced_without_covariates_is_group_time_with_a_universal_base(stagger
     assert (ours.value, ours.std_error) == (pytest.approx(other.value), pytest.approx(other.std_error))
 
 
+def test_a_cohort_is_averaged_by_its_observed_weight(staggered: Any) -> None:
+    effect = interaction_weighted(staggered(9, gaps=0.2, weighted=True))
+    found = effect.aggregate("group")
+    after = effect.cells.query("event_time >= 0")  # type: ignore[union-attr]
+    wanted = after.groupby("group").apply(lambda d: np.average(d["estimate"], weights=d["weight"]))
+    np.testing.assert_allclose(found.path["estimate"], wanted, rtol=EXACT)  # type: ignore[index]
+    # All cohorts together are all treated cells, as in fixest's agg = "att".
+    assert (found.value, found.std_error) == (pytest.approx(effect.value), pytest.approx(effect.std_error))
+
+
 def test_dense_twin_with_gaps_and_a_covariate(staggered: Any) -> None:
     panel = staggered(2, gaps=0.15, weighted=True)
     effect = interaction_weighted(panel, covariates=("z",), correction="CR0")

@@ -1,6 +1,6 @@
 """Averages of group-time effects: overall, by event time, by group, by calendar period."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -213,17 +213,18 @@ def _cumulated(labels: list[int], values: Floats, influence: Floats, counts: lis
 
 
 def _by_group(cells: CellAverages, after: Bools, shares: Floats) -> Averages:
-    groups = np.unique(cells.group[after])
-    members = [after & (cells.group == g) for g in groups]
-    values = np.array([cells.effect[member].mean() for member in members])
-    influence = np.column_stack([cells.influence[member].mean(axis=0) for member in members])
-    weight = np.array([shares[member][0] for member in members])
-    weight, total = weight / weight.sum(), weight.sum()
+    # The periods of a group count alike, unless each cell was given a weight of its own.
+    given = cells.shares is not None
+    each = shares if given else np.ones_like(shares)
+    labels, values, influence, counts = _each(replace(cells, estimated_shares=False), after, cells.group, each)
+    groups = np.asarray(labels)
+    members = [shares[after & (cells.group == group)] for group in groups]
+    size = np.array([part.sum() if given else part[0] for part in members])
+    weight, total = size / size.sum(), size.sum()
     value = float(weight @ values)
     headline = influence @ weight
     if _shares_vary(cells):
         headline = headline + _by_cohort(cells, np.bincount(groups, values - value, len(cells.periods)) / total)
-    counts = [int(member.sum()) for member in members]
     return Averages(value, list(cells.periods[groups]), values, np.column_stack([headline, influence]), counts)
 
 
