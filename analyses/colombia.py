@@ -324,7 +324,7 @@ def quarterly_path(panel: Panel, first: int, last: int, *, width: int, draws: in
 def rate_series(panel: Panel, lines: Mapping[str, Sequence[str]]) -> tuple[list[float], dict[str, list[float]]]:
     """Return the dates and homicides per 100,000 and year of named groups of cities, and of the comparison cities."""
     assert panel.population is not None
-    per = 100_000 * 12 / {"M": 1, "Q": 3, "Y": 12}[str(panel.periods.freqstr)[0]]
+    per = 100_000 * 12 / {"M": 1, "Q": 3, "Y": 12}[pd.PeriodIndex(panel.periods).freqstr[0]]
     years = [period.year + (period.start_time.month - 1) / 12 for period in panel.periods]
     groups = {name: panel.units.isin(list(units)) for name, units in lines.items()}
     groups["Comparison cities together"] = ~panel.D.any(axis=1)

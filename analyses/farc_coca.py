@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from analyses.colombia import KINDS, bordering, relative_row, spatial_row
 from analyses.family import Run
@@ -48,7 +49,7 @@ def farc_sample(section: Plan, change: Change | None = None) -> tuple[Panel, lis
     clean = [unit for unit in never if unit not in near]
     panel = load_panel(section["data"]["panel"], start=section["data"]["start"], end=section["data"]["end"])
     assert panel.population is not None
-    people = panel.population[:, panel.periods.year == rules["population_year"]].mean(axis=1)
+    people = panel.population[:, pd.PeriodIndex(panel.periods).year == rules["population_year"]].mean(axis=1)
     small = set(panel.units[people <= rules["maximum_population"]])
     flow = [{"step": "municipalities and corregimientos", "left_out": 0, "kept": panel.n_units}]
     for step, kept in (

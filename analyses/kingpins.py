@@ -95,7 +95,7 @@ def path_estimate(inputs: Inputs, section: Section) -> Estimate:
 def path_numbers(estimate: Estimate, *, seed: int) -> Numbers:
     """Return a path with pointwise intervals and the simultaneous band, as ratios."""
     assert estimate.path is not None
-    band = np.exp(estimate.band(seed=seed)[["conf_low", "conf_high"]])
+    band = estimate.band(seed=seed)[["conf_low", "conf_high"]].apply(np.exp)
     months: Numbers = {}
     for month in estimate.path.index:
         low, high = estimate.interval(term=path_term("event_time", month))

@@ -28,7 +28,7 @@ def sample(section: Plan, change: Mapping[str, Any] | None = None) -> Cities:
         return cities
     panel = cities.panel
     assert panel.population is not None
-    year = panel.periods.year == section["main"]["pact_year"]
+    year = pd.PeriodIndex(panel.periods).year == section["main"]["pact_year"]
     rate = 100_000 * panel.Y[:, year].sum(axis=1) / panel.population[:, year].mean(axis=1)
     return Cities(panel.keep(panel.units[(rate >= change["minimum_rate"]) | panel.D.any(axis=1)]), cities.flow)
 

@@ -131,7 +131,7 @@ def eligible_events(events: pd.DataFrame, rules: Mapping[str, Any]) -> pd.DataFr
 def baseline(inputs: Inputs, section: Section) -> pd.DataFrame:
     """Return what was true of every municipality before the period of removals: log population, log rate, its change."""
     year = section["controls"]["base_year"]
-    years = inputs.panel.periods.year
+    years = pd.PeriodIndex(inputs.panel.periods).year
     base = (years >= year - 3) & (years <= year)
     early = base & (years <= year - 2)
     population = inputs.panel.population

@@ -174,7 +174,8 @@ def _blocks(dates: pd.Series, pairs: pd.DataFrame) -> tuple[dict[str, str], dict
     links = sparse.coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(dates), len(dates)))
     codes = sparse.csgraph.connected_components(links, directed=False)[1]
     quarter = dates.dt.to_period("Q")
-    blocks, first = {}, {}
+    blocks: dict[str, str] = {}
+    first: dict[str, pd.Period] = {}
     for code in range(codes.max() + 1):
         members = dates.index[codes == code]
         start = min(quarter[members])

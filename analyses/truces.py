@@ -160,7 +160,7 @@ def pooled_numbers(run: Run) -> Numbers:
 def _leave_one_out(pooled: Estimate) -> dict[str, Any]:
     """Return the mean without each truce, as the lowest and highest ratio."""
     assert pooled.weights is not None
-    rest = np.exp(pooled.weights.set_index("label")["without"].astype(float))
+    rest = pooled.weights.set_index("label")["without"].astype(float).apply(np.exp)
     return {"lowest": float(rest.min()), "lowest_without": str(rest.idxmin()), "highest": float(rest.max()), "highest_without": str(rest.idxmax())}  # fmt: skip
 
 

@@ -191,7 +191,7 @@ def path_numbers(section: Section, *, seed: int) -> Numbers:
 
 def _path(estimate: Estimate, seed: int) -> Numbers:
     assert estimate.path is not None
-    band = np.exp(estimate.band(seed=seed)[["conf_low", "conf_high"]])
+    band = estimate.band(seed=seed)[["conf_low", "conf_high"]].apply(np.exp)
     steps: Numbers = {}
     for step in estimate.path.index:
         low, high = estimate.interval(term=path_term("event_time", step))

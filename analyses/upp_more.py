@@ -78,7 +78,8 @@ def closure_sample(section: Section, outcome: str) -> Sample:
 
 def closure_numbers(run: Run) -> Numbers:
     """Return deaths in closed areas against those that stayed open, by window, and the path around the closure."""
-    made, paths, before = {}, {}, {}
+    made: Numbers = {}
+    paths, before = {}, {}
     for outcome in run.section["closures"]["outcomes"]:
         label = plan().section("upp")["outcomes"][outcome]["label"]
         made |= {f"{outcome}_{name}": attempt(f"{label}, {text}", partial(_closure, run, outcome, name)) for name, text in _SPANS.items()}  # fmt: skip
