@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from analyses import kingpins, kingpins_figures, kingpins_page, settings
+from analyses import kingpins, kingpins_figures, kingpins_page, kingpins_pooled, kingpins_pooled_page, settings
 from analyses.effects import SIMULATED
 from analyses.family import Compute, Family, Run
 from analyses.mexico import Inputs, official_inputs
@@ -47,24 +47,39 @@ NUMBERS: dict[str, Compute] = {
     "specifications": specifications,
     "published": lambda run: kingpins.published_numbers(load_table("published_estimates")),
     **{f"placebo_{group}": placebo(group) for group in (*PLAN["placebo"], "all")},
+    **kingpins_pooled.NUMBERS,
 }
 
 FAMILY = Family(
     claim="K01",
     section=SECTION,
     numbers=NUMBERS,
-    modules=("effects", "kingpins", "kingpins_family", "mexico", "synthetic"),
+    modules=(
+        "colombia",
+        "effects",
+        "kingpins",
+        "kingpins_family",
+        "kingpins_pooled",
+        "mexico",
+        "policing_meta",
+        "standard",
+        "synthetic",
+    ),
     tables=(
         "mexico_municipality_month",
         "mexico_state_month",
         "mexico_contiguity",
         "kingpins_mexico",
+        "colombia_municipality_month",
+        "colombia_contiguity",
+        "kingpins_colombia",
         "published_estimates",
     ),
-    figures=tuple(f"{SECTION}_{name}" for name in kingpins_figures.FIGURES),
+    figures=(*(f"{SECTION}_{name}" for name in kingpins_figures.FIGURES), *kingpins_pooled_page.FIGURES),
     draw=kingpins_figures.draw_all,
     page=kingpins_page.page,
     kinds=SIMULATED,
     data=kingpins_page.DATA,
     smoke=True,
+    elsewhere=dict.fromkeys(kingpins_pooled.NUMBERS, kingpins_pooled.SECTION),
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from analyses.figures import Panel, draw_figure, interval_data, path_data, series_data
+from analyses.kingpins_pooled_page import draw_pooled
 from analyses.standard import histogram
 from crimepolicy.claims.plan import Plan
 
@@ -55,6 +56,7 @@ def draw_all(folder: Path, results: Results, placebos: Results, plan: Plan) -> N
     )
     draw_figure(folder / "kingpins_beside.svg", _pair(other, (0.2, 5.0)), columns=2, height=3.4, share_labels=True)
     draw_figure(folder / "kingpins_published.svg", [Panel(interval_data(_published(results)))], height=4.0)
+    draw_pooled(folder, results)
 
 
 def planned_rows(results: Results, section: Mapping[str, Any]) -> list[Results]:

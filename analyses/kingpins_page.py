@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from analyses.kingpins_figures import BESIDE, LONG, PLACEBO, SHORT, WINDOWS, Results, interval_of, planned_rows
+from analyses.kingpins_pooled_page import pooled_section
 from crimepolicy.claims.plan import Plan
 from crimepolicy.claims.verdict import Verdict
 from crimepolicy.report.site import Cell, ClaimPage, Figure, Section, Table, against_expected, change, number, p_value
@@ -16,6 +17,8 @@ DATA = (
     "kingpins_mexico",
     "mexico_state_month",
     "mexico_contiguity",
+    "kingpins_colombia",
+    "colombia_municipality_month",
     "published_estimates",
 )
 # ---------------------------------------------------------------------------------------------------------------- page
@@ -27,14 +30,14 @@ def page(verdicts: tuple[Verdict, ...], results: Results, plan: Plan, figures: P
     sections = (
         _comparison(results, section), _path_section(results, figures), _windows_section(results, figures), _before_section(results, section),
         _placebo_section(results, figures), _specification_section(results, section, figures), _beside_section(results, figures),
-        _published_section(results, figures), _flow_section(results), _plan_section(section, plan),
+        pooled_section(results, plan, figures), _published_section(results, figures), _flow_section(results), _plan_section(section, plan),
     )  # fmt: skip
     return ClaimPage(verdicts, _lead(verdicts, results), sections, DATA)
 
 
 def _lead(verdicts: tuple[Verdict, ...], results: Results) -> str:
     short, long = (_in_words(results["kingpins_main"]["windows"][name]["decision"]) for name in (SHORT, LONG))
-    labels = " and ".join(f"\u201c{verdict.claim.title.lower()}\u201d is {verdict.label}" for verdict in verdicts)
+    labels = ", ".join(f"\u201c{verdict.claim.title.lower()}\u201d is {verdict.label}" for verdict in verdicts)
     count = results["kingpins_sample"]["counts"]["large"]["treated"]
     return (
         f"In {count} Mexican municipalities where the head of a criminal organisation was captured or killed, homicides ran {short} in the first half year, and {long} from half a year "

@@ -73,7 +73,7 @@ def place_effects(
     departures = {block: _departures(others) for block, (_, others) in counts.items()}
     together = np.concatenate(list(departures.values()), axis=1)
     return [
-        _place(block, programme, own, others, _line(together if pooled else departures[block]))
+        _place(block, programme, own, others, variance_line(together if pooled else departures[block]))
         for block, (own, others) in counts.items()
     ]
 
@@ -99,7 +99,7 @@ def _departures(others: Floats) -> Floats:
     return np.stack([away**2, (1 / (others + 0.5)).sum(axis=1)])
 
 
-def _line(departures: Floats) -> tuple[float, float]:
+def variance_line(departures: Floats) -> tuple[float, float]:
     """Return the two parts of a variance: one of all places alike, and the factor of the Poisson part, at least one."""
     squares, poisson = departures
     # Small places stray most; without weights they would decide the line alone.

@@ -219,3 +219,14 @@ def test_the_claims_of_the_repository_pin_the_plan_of_the_repository():
             replaced = [entry["replaces"] for entry in plan.departures(claim.section)]
             assert claim.digest in [plan.digest(claim.section), *replaced], claim.id
     assert tomllib.loads((analyses / "plan.toml").read_text())["seen_before"]["claims"].keys() >= {"K01", "T03", "F02"}
+
+
+def test_a_part_that_was_planned_later_pins_its_own_section(write):
+    later = PLAN + '[later]\nquestion = "And the next one?"\n'
+    plan, path = write(plan=later)
+    path.write_text(path.read_text().replace("[claim.criteria]", f'plan = {{ section = "later", digest = "{plan.digest("later")}" }}\n[claim.criteria]'))  # fmt: skip
+    (claim,) = read_claims(path)
+    assert (claim.section, claim.digest) == ("later", plan.digest("later"))
+    with pytest.raises(ClaimError, match="another plan"):
+        judge(claim, results(plan, 0.5, 0.8), plan=plan)
+    assert judge(claim, results(plan, 0.5, 0.8, digest=plan.digest("later")), plan=plan).label == "supported"
