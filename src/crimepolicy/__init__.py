@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from crimepolicy.synth.predictors import Predictor as Predictor
     from crimepolicy.synth.synthetic_control import synthetic_control as synthetic_control
     from crimepolicy.synth.synthetic_did import synthetic_did as synthetic_did
+    from crimepolicy.synthesis.hierarchical import hierarchical_synthesis as hierarchical_synthesis
     from crimepolicy.synthesis.meta import synthesise as synthesise
 
 # Where each name lives; the imports above say the same to type checkers.
@@ -143,6 +144,7 @@ _HOMES = {
     "synth.predictors": ["Predictor"],
     "synth.synthetic_control": ["synthetic_control"],
     "synth.synthetic_did": ["synthetic_did"],
+    "synthesis.hierarchical": ["hierarchical_synthesis"],
     "synthesis.meta": ["synthesise"],
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names}

@@ -6,6 +6,7 @@ import pytest
 
 from crimepolicy.bayes.event_cells import event_cells
 from crimepolicy.bayes.event_study import bayesian_event_study
+from crimepolicy.bayes.moderators import code_moderators
 from crimepolicy.did.imputation import imputation
 from crimepolicy.errors import DesignError
 from crimepolicy.panel import Panel
@@ -112,6 +113,33 @@ def test_moderators_explain_differences():
     assert ours.draws["moderator[rank]"].mean() == pytest.approx(truth.std(), abs=0.1)
 
 
+def test_text_becomes_indicators_that_keep_their_unit():
+    ids = ["a@1", "b@1", "c@1", "d@1"]
+    table = pd.DataFrame({"rank": ["leader", "deputy", "leader", "deputy"], "groups": [1, 2, 3, 4]}, index=ids[::-1])
+    coded = code_moderators(ids, table)
+    assert coded.columns.tolist() == ["groups", "rank_leader"]
+    assert coded.index.tolist() == ids
+    np.testing.assert_allclose(coded.mean(), 0, atol=1e-15)
+    assert coded["groups"].std(ddof=0) == pytest.approx(1)
+    assert coded["rank_leader"].tolist() == [-0.5, 0.5, -0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.to_dict(), "one row per event, not a dict"),
+        (lambda t: t.iloc[1:], "no row for a@1 .*Index it by event"),
+        (lambda t: pd.concat([t, t]), "several rows for a@1, b@1"),
+        (lambda t: t.assign(groups=[1.0, np.nan]), "missing in b@1, groups"),
+        (lambda t: t.assign(rank="leader"), "the same for every event explain nothing: rank"),
+    ],
+)
+def test_moderators_that_do_not_fit_are_named(change, message):
+    table = pd.DataFrame({"rank": ["leader", "deputy"], "groups": [1.0, 2.0]}, index=["a@1", "b@1"])
+    with pytest.raises(DesignError, match=message):
+        code_moderators(["a@1", "b@1"], change(table))
+
+
 @pytest.mark.slow
 def test_spatial_effects_and_regions_run():
     n = 9
@@ -137,6 +165,7 @@ def test_one_chain_is_a_failed_check():
         ({"family": "gaussian"}, "family='gaussian' is not an option"),
         ({"sampler": "gibbs"}, "sampler='gibbs' is not an option"),
         ({"window": (1, 5)}, "should begin at"),
+        ({"window": 6}, "should be two numbers of periods"),
         ({"event_scale": -1}, "event_scale=-1 should be a positive number"),
         ({"draws": 0}, "draws=0 should be a whole number"),
         ({"unit_effects": "spatial"}, "no neighbours"),

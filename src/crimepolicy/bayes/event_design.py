@@ -9,7 +9,7 @@ import pandas as pd
 from crimepolicy.bayes import bases
 from crimepolicy.bayes.event_cells import EventCells
 from crimepolicy.bayes.layout import Block, Design, positions
-from crimepolicy.errors import DesignError, offenders
+from crimepolicy.errors import DesignError
 from crimepolicy.panel import Panel
 
 __all__ = ["EventModel", "Family", "Path", "PeriodEffects", "Pooling", "UnitEffects", "event_design"]
@@ -31,7 +31,7 @@ _LEAST_SCALE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class EventModel:
-    """The options of the model; scales are standard deviations on the log scale."""
+    """The options of the model; scales are standard deviations on the log scale; moderators are coded (`code_moderators`)."""
 
     family: Family
     effects: PeriodEffects
@@ -57,7 +57,7 @@ def event_design(panel: Panel, events: EventCells, model: EventModel) -> Design:
     Raises
     ------
     DesignError
-        Where the outcome is not a count, regions or neighbours are missing, or moderators do not fit the events.
+        Where the outcome is not a count, regions or neighbours are missing, or there are moderators without pooling.
     """
     _validate_counts(panel, events)
     counts = np.where(events.used, panel.Y, 0.0)
@@ -174,20 +174,4 @@ def _levels(events: EventCells, model: EventModel) -> Floats:
         return np.zeros((e, 0))
     if model.moderators is None:
         return np.ones((e, 1))
-    return np.hstack([np.ones((e, 1)), _moderators(events, model.moderators)])
-
-
-def _moderators(events: EventCells, table: pd.DataFrame) -> Floats:
-    absent = [name for name in events.ids if name not in table.index]
-    if absent:
-        raise DesignError(
-            f"moderators has no row for {offenders(absent)}. Index it by event (unit@onset), such as {events.ids[0]!r}."
-        )
-    values = table.loc[list(events.ids)].to_numpy(dtype=np.float64)
-    flat = [str(name) for name, spread in zip(table.columns, values.std(axis=0), strict=True) if not spread > 0]
-    if flat:
-        raise DesignError(
-            f"Moderators that are missing or the same for every event explain nothing: {offenders(flat)}."
-        )
-    # Centred, so that the common level is the effect of the average event.
-    return np.asarray((values - values.mean(axis=0)) / values.std(axis=0))
+    return np.hstack([np.ones((e, 1)), model.moderators.to_numpy()])

@@ -10,6 +10,7 @@ from crimepolicy.bayes.count_fit import count_fit
 from crimepolicy.bayes.event_cells import event_cells
 from crimepolicy.bayes.event_design import EventModel, Family, Path, PeriodEffects, Pooling, UnitEffects, event_design
 from crimepolicy.bayes.event_summary import summarise_events
+from crimepolicy.bayes.moderators import code_moderators
 from crimepolicy.bayes.sampling import Sampler
 from crimepolicy.errors import DesignError, choose
 from crimepolicy.estimate import Estimate
@@ -68,7 +69,8 @@ def bayesian_event_study(
     unit_effects : {"independent", "spatial"}
         ``"spatial"`` lets neighbours be alike (scaled BYM2; needs `panel.neighbours`).
     moderators : pandas.DataFrame (events, moderators), optional
-        Numbers per event, indexed by ``unit@onset``; standardised. Coefficients are columns ``moderator[name]`` of `draws`.
+        Facts of every event, indexed by ``unit@onset``. Numbers are standardised; text becomes indicators (``rank_leader``) of every
+        value but the first. Coefficients are columns ``moderator[name]`` of `draws`.
     anticipation : int
         Effects begin that many periods before the onset.
     length : float
@@ -99,7 +101,7 @@ def bayesian_event_study(
     Raises
     ------
     DesignError
-        Where nobody is treated, the outcome is not a count, or an option is unknown.
+        Where nobody is treated, the outcome is not a count, moderators do not fit the events, or an option is unknown.
 
     Assumptions
     -----------
@@ -124,17 +126,19 @@ def bayesian_event_study(
     True
     """
     options = {name: value for name, value in locals().items() if name != "panel"}
-    model = _model(options)
+    _validate(options)
     events = event_cells(panel, window=window, anticipation=anticipation)
+    coded = None if moderators is None else code_moderators(events.ids, moderators)
+    names = [] if coded is None else coded.columns.tolist()
+    model = EventModel(**{name: options[name] for name in EventModel.__dataclass_fields__} | {"moderators": coded})
     design = event_design(panel, events, model)
     fit = count_fit(design, **{name: options[name] for name in _SAMPLING})
-    names = () if moderators is None else tuple(map(str, moderators.columns))
     estimate = summarise_events(panel, events, design, fit, moderators=names, seed=seed)
-    recorded = options | {"moderators": None if moderators is None else list(names)}
+    recorded = options | {"moderators": names or None}
     return estimate.replace(options=recorded, fit=partial(bayesian_event_study, **options))
 
 
-def _model(options: dict[str, Any]) -> EventModel:
+def _validate(options: dict[str, Any]) -> None:
     allowed = {
         "family": Family,
         "effects": PeriodEffects,
@@ -148,4 +152,3 @@ def _model(options: dict[str, Any]) -> EventModel:
         value = options[name]
         if value is not None and not (np.isfinite(value) and value > 0):
             raise DesignError(f"{name}={value!r} should be a positive number.")
-    return EventModel(**{name: options[name] for name in EventModel.__dataclass_fields__})
