@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 
 from crimepolicy.did.extended_twfe import extended_twfe
 from crimepolicy.errors import CrimepolicyError
@@ -214,3 +215,40 @@ def test_invariance_to_period_shocks(staggered: Any, family: Any) -> None:
 def test_designs_that_are_refused(staggered: Any, change: Any, options: dict[str, Any], message: str) -> None:
     with pytest.raises(CrimepolicyError, match=message):
         extended_twfe(change(staggered(0)), **options)
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
+def test_a_unit_without_a_reference_cell_stays_where_its_cohort_has_one(family: Any, staggered: Any) -> None:
+    panel = staggered(4, counts=family == "poisson", gaps=0.15)
+    effect = extended_twfe(panel, family=family, effects="unit", control="never")
+    treated = np.flatnonzero(np.isfinite(panel.G))
+    assert not panel.observed[treated, panel.G[treated].astype(int) - 1].all()
+    assert next(check.value for check in effect.checks if check.name == "unsupported_cells") == 0
+    # The dense regression: units, periods and one effect per treated cohort and period but the last one before treatment.
+    unit, period = np.nonzero(panel.observed)
+    first = panel.G[unit]
+    pairs = [(g, t) for g in (2, 4, 6) for t in range(panel.n_periods) if t != g - 1]
+    columns = [(first == g) & (period == t) for g, t in pairs]
+    design = np.column_stack([np.eye(panel.n_units)[unit], np.eye(panel.n_periods)[period][:, 1:], *columns])
+    y, offset = panel.Y[unit, period], 0.0
+    if family == "gaussian":
+        fitted = np.linalg.lstsq(design, y, rcond=None)[0][-len(pairs) :]
+    else:
+        offset = np.log(panel.population[unit, period])  # type: ignore[index]
+        model = sm.GLM(y, design.astype(float), family=sm.families.Poisson(), offset=offset)
+        fitted = model.fit(tol=1e-13, maxiter=200).params[-len(pairs) :]
+        effect = effect.companions["log_mean"]
+    assert effect.cells is not None
+    found = effect.cells.set_index(["group", "time"])["estimate"]
+    np.testing.assert_allclose([found[2000 + g, 2000 + t] for g, t in pairs], fitted, rtol=1e-6, atol=1e-8)
+
+
+def test_what_unit_effects_absorb_does_not_count_as_a_parameter(staggered: Any) -> None:
+    panel = staggered(3)
+    effect = extended_twfe(panel, effects="unit", covariates=("x",), correction="CR1N")
+    plain = extended_twfe(panel, effects="unit", covariates=("x",), correction="CR1")
+    # A slope of the covariate by period and by treated cell; those by cohort are constant within units.
+    cells = len(effect.cells)  # type: ignore[arg-type]
+    parameters = 1 + 2 * (panel.n_periods - 1) + 2 * cells
+    factor = (panel.Y.size - 1) / (panel.Y.size - parameters)
+    assert (effect.std_error / plain.std_error) ** 2 == pytest.approx(factor, rel=1e-12)

@@ -173,12 +173,11 @@ def _sample(panel: Panel, family: Family, control: Control, effects: Effects, co
         raise DesignError(
             f"family='poisson' needs counts, but {panel.outcome!r} is negative in {int((counts < 0).sum())} cells. Use family='gaussian'."
         )
-    groups = np.arange(len(first)) if effects == "unit" else pd.factorize(first, sort=True)[0]
     inside = usable & ~always[:, None]
-    kept = inside & _supported(inside & ~own, counts if family == "poisson" else None, groups)
+    kept = _supported(inside, own, first, counts if family == "poisson" else None, effects)
     if not (kept & (event >= 0)).any():
         raise DesignError(
-            "No treated cell can be compared: no untreated cell (for counts, with events) is left for its period and its cohort or unit."
+            "No treated cell can be compared: no untreated cell (for counts, with events) is left for its period and its cohort."
         )
     checks = (
         left_out(
@@ -193,23 +192,24 @@ def _sample(panel: Panel, family: Family, control: Control, effects: Effects, co
         left_out(
             "unsupported_cells",
             int((inside & ~kept).sum()),
-            "cells are left out because their period, or their cohort or unit, has no untreated cell (for counts, with an event)",
+            "cells are left out because their period or their cohort has no untreated cell (for counts, with an event), or their unit has no event",
         ),
     )
     return _gathered(panel, kept, own, first, weights, covariates, family, checks)
 
 
-def _supported(untreated: Bools, counts: Floats | None, groups: Ints) -> Bools:
-    """Return the cells (N, T) whose period and group have untreated cells (with events), until nothing changes."""
-    size = np.zeros((groups.max() + 1, untreated.shape[1]))
-    np.add.at(size, groups, untreated * (1.0 if counts is None else counts))
-    alive = np.ones_like(size, dtype=bool)
-    before = -1
-    while alive.sum() != before:
-        before = int(alive.sum())
-        alive &= (size * alive).sum(axis=1, keepdims=True) > 0
-        alive &= (size * alive).sum(axis=0, keepdims=True) > 0
-    return np.asarray(alive[groups])
+def _supported(inside: Bools, own: Bools, first: Floats, counts: Floats | None, effects: Effects) -> Bools:
+    """Return the cells (N, T) whose period and cohort have untreated cells, for counts with events, until nothing changes."""
+    code = pd.factorize(first, sort=True)[0]
+    kept, before = inside, -1
+    while kept.sum() != before:
+        before = int(kept.sum())
+        if counts is not None and effects == "unit":
+            kept = kept & ((kept * counts).sum(axis=1, keepdims=True) > 0)
+        size = np.zeros((code.max() + 1, kept.shape[1]))
+        np.add.at(size, code, (kept & ~own) * (1.0 if counts is None else counts))
+        kept = kept & ((size.sum(axis=1) > 0)[code, None] & (size.sum(axis=0) > 0))
+    return kept
 
 
 def _gathered(

@@ -145,20 +145,22 @@ class _System:
 def _system(rows: Rows, working: Floats) -> _System:
     weighted = rows.design.multiply(working[:, None]).tocsr()
     information = (rows.design.T @ weighted).toarray()
+    raw = information.diagonal().copy()
     totals, shares = np.ones(rows.n_units), sparse.csr_array((rows.n_units, information.shape[0]))
     if rows.absorbed:
         totals = np.bincount(rows.unit, working, rows.n_units)
         sums = rows.by_unit(working) @ rows.design
         shares = sums.multiply(1 / np.where(totals > 0, totals, 1.0)[:, None]).tocsr()
         information -= (shares.T @ sums).toarray()
-    inverse, null = _generalised_inverse(information)
+    inverse, null = _generalised_inverse(information, raw)
     return _System(inverse, null, totals, shares)
 
 
-def _generalised_inverse(information: Floats) -> tuple[Floats, Floats]:
-    scale = np.sqrt(np.maximum(np.diag(information), 0.0))
-    scale = np.where(scale > 0, scale, 1.0)
-    values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
+def _generalised_inverse(information: Floats, raw: Floats) -> tuple[Floats, Floats]:
+    # What the unit effects leave of a regressor that they absorb is rounding, of either sign and no direction.
+    left = np.diag(information) > _RANK * raw
+    scale = np.sqrt(np.where(left, np.diag(information), 1.0))
+    values, vectors = np.linalg.eigh(np.where(np.outer(left, left), information, 0.0) / np.outer(scale, scale))
     kept = values > _RANK * max(float(values[-1]), 1e-300)
     root = vectors[:, kept] / np.sqrt(values[kept])
     return (root @ root.T) / np.outer(scale, scale), vectors[:, ~kept] / scale[:, None]
