@@ -195,28 +195,32 @@ def lead_numbers(run: Run) -> Numbers:
 # ------------------------------------------------------------------------------------- the break in time, as published
 
 
-def _slopes(size: int, gap: int, order: int) -> Floats:
+def _slopes(size: int, gap: int, order: int, weekday: int | None) -> Floats:
     """Return the weights on days whose sum is the break: polynomials on each side, met at the last day before the cut-off.
 
-    As published, that last day (time 0) is inside, so that the window holds one day more before than after.
+    As published, that last day (time 0) is inside, so that the window holds one day more before than after; and so are
+    effects of the day of the week, counted from that of the first day of the window.
     """
-    time = np.concatenate([np.arange(-size - gap, 1 - gap), np.arange(1, size + 1)]) / size
+    offset = np.concatenate([np.arange(size + 1), np.arange(size + 1 + gap, 2 * size + 1 + gap)])
+    time = (offset - size - gap) / size
     side = (time > 0).astype(float)
     powers = np.stack([time**power for power in range(order + 1)], axis=1)
-    return np.asarray(np.linalg.pinv(np.hstack([powers, powers * side[:, None]]))[order + 1])
+    days = np.eye(7)[(offset + weekday) % 7] if weekday is not None else np.zeros((len(time), 0))
+    return np.asarray(np.linalg.pinv(np.hstack([powers, powers * side[:, None], days]))[order + 1])
 
 
-def _breaks(days: Floats, size: int, gap: int, order: int) -> Floats:
-    """Return the break at every cut-off that leaves the window on both sides (rows: cut-offs; columns: as in `days`)."""
-    weights = _slopes(size, gap, order)
+def breaks(table: pd.DataFrame, size: int, gap: int, order: int, *, days_of_week: bool) -> Floats:
+    """Return the break at every cut-off that leaves the window on both sides (rows: cut-offs; columns: as in `table`)."""
+    days, first = table.to_numpy(), pd.Timestamp(table.index[0]).weekday()
+    weights = [_slopes(size, gap, order, k if days_of_week else None) for k in range(7)]
     cuts = range(size + gap + 1, len(days) - size + 1)
     used = [np.r_[cut - gap - size - 1 : cut - gap, cut : cut + size] for cut in cuts]
-    return np.array([weights @ days[rows] for rows in used])
+    return np.array([weights[(first + rows[0]) % 7] @ days[rows] for rows in used])
 
 
-def _break_row(section: Section, outcome: str, label: str, cut: str, gap: int, size: int, order: int) -> tuple[Row, list[float]]:  # fmt: skip
+def _break_row(section: Section, outcome: str, label: str, cut: str, gap: int, size: int, order: int, *, days_of_week: bool = False) -> tuple[Row, list[float]]:  # fmt: skip
     table = daily(section, outcome)
-    found = _breaks(table.to_numpy(), size, gap, order)
+    found = breaks(table, size, gap, order, days_of_week=days_of_week)
     at = table.index.get_loc(pd.Timestamp(cut)) - (size + gap + 1)
     value = float(found[at].mean())
     clear = np.abs(np.arange(len(found)) - at) >= 2 * size + gap
@@ -242,7 +246,10 @@ def _break_rows(section: Section) -> tuple[dict[str, Row], dict[str, list[float]
         kinds |= {f"mean_{size}": (f"donut, means of {size} days", cuts["injunction"], gap, size, 0) for size in rule["mean_windows"]}  # fmt: skip
         for name, (text, cut, left, size, order) in kinds.items():
             key = f"{outcome}_{name}"
-            made[key], drawn[key] = _break_row(section, outcome, f"{label}, {text}", cut, left, size, order)
+            made[key], drawn[key] = _break_row(section, outcome, f"{label}, {text}", cut, left, size, order, days_of_week=order > 0)  # fmt: skip
+        for order in rule["orders"]:
+            text = f"{label}, cut 20 May, order {order}, without days of the week"
+            made[f"{outcome}_plain_{order}"], _ = _break_row(section, outcome, text, cuts["published_cut"], 0, rule["bandwidth"], order)  # fmt: skip
     return made, drawn
 
 
@@ -387,8 +394,12 @@ def remarks(results: Results) -> tuple[str, ...]:
     return (
         f"Shootings with police fell by {number(-first['value'], 2)} per precinct and week more where they had been frequent ({number(first['low'], 2)} to {number(first['high'], 2)}): the comparison has something to compare. Homicides there ran {as_change(main['value'])} against the other precincts ({as_change(main['low'])} to {as_change(main['high'])}); a fake injunction in March gives {as_change(leads['homicides']['value'])} (p = {number(leads['homicides']['p_value'], 2)}).",
         f"Killings by police in June to September stood {as_change(years['value'])} against the course of six earlier years ({as_change(years['low'])} to {as_change(years['high'])}; against 2019 alone {as_change(float(np.exp(years['log_2019'])))}). Per precinct and week a fake injunction in March moves them by {number(leads['police_killings']['level']['value'], 2)} (p = {number(leads['police_killings']['level']['p_value'], 2)}), the real one by {number(found['level_police_killings']['value'], 2)}. Against the interior of the state, where they are few, the interval is wide: {as_change(found['years_police_killings_interior']['low'])} to {as_change(found['years_police_killings_interior']['high'])}.",
-        f"The break in time hangs on its date: {number(found['homicides_published_1']['value'], 3)} homicides per precinct and day at the published cut of 20 May, {number(found['homicides_injunction']['value'], 3)} at the injunction of 5 June, {number(donut['value'], 3)} with the days between left out (straight lines, 30 days on each side; p among fake dates {number(found['homicides_published_1']['p_value'], 2)}, {number(found['homicides_injunction']['p_value'], 2)} and {number(donut['p_value'], 2)}). Nine months hold few windows of that length that do not overlap ({donut['n_disjoint'] + 1} with the real one, {found['homicides_mean_14']['n_disjoint'] + 1} of two weeks on each side), so these p-values say little.",
+        f"The break in time hangs on its date: {number(found['homicides_published_1']['value'], 3)} homicides per precinct and day at the published cut of 20 May, {number(found['homicides_injunction']['value'], 3)} at the injunction of 5 June, {number(donut['value'], 3)} with the days between left out (straight lines, 30 days on each side; with effects of the day of the week as in the published code, without which the breaks of 20 May would be {_orders(found, 'homicides_plain')} instead of {_orders(found, 'homicides_published')}; p among fake dates {number(found['homicides_published_1']['p_value'], 2)}, {number(found['homicides_injunction']['p_value'], 2)} and {number(donut['p_value'], 2)}). Nine months hold few windows of that length that do not overlap ({donut['n_disjoint'] + 1} with the real one, {found['homicides_mean_14']['n_disjoint'] + 1} of two weeks on each side), so these p-values say little.",
     )
+
+
+def _orders(found: Results, name: str) -> str:
+    return ", ".join(number(found[f"{name}_{order}"]["value"], 3) for order in (1, 2, 3))
 
 
 FAMILY = standard_family(

@@ -1,6 +1,7 @@
 """Claim M07: the weeks around the restriction of raids, and the closed form behind dealt labels."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytestmark = pytest.mark.smoke
@@ -50,12 +51,24 @@ def test_two_periods_say_what_the_weeks_say_and_the_closed_form_agrees(section, 
 
 
 def test_the_break_of_a_straight_line_with_a_step_is_the_step():
-    from analyses.raids import _breaks
+    from analyses.raids import breaks
 
-    days = 0.3 * np.arange(100.0)[:, None] + 2 * (np.arange(100.0)[:, None] >= 50)
+    dates = pd.date_range("2020-01-01", periods=100)
+    days = 0.3 * np.arange(100.0) + 2 * (np.arange(100.0) >= 50) + 5 * (dates.weekday == 5)
     for gap in (0, 8):
-        found = _breaks(days, 20, gap, 1)
+        found = breaks(pd.DataFrame({"a": days}, index=dates), 20, gap, 1, days_of_week=True)
         assert found[50 - (20 + gap + 1), 0] == pytest.approx(2.0)
+
+
+def test_the_published_breaks_are_met_to_the_last_digit_printed(section):
+    from analyses.raids import breaks
+    from analyses.rio_raids import daily
+
+    for outcome, values in section["break"]["published"].items():
+        table = daily(section, outcome)
+        at = table.index.get_loc(pd.Timestamp("2020-05-20")) - 31
+        for order, value in enumerate(values, start=1):
+            assert round(float(breaks(table, 30, 0, order, days_of_week=True)[at].mean()), 3) == value
 
 
 def test_a_year_is_compared_with_the_spread_of_others(section):
