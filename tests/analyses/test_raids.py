@@ -54,7 +54,7 @@ def test_the_break_of_a_straight_line_with_a_step_is_the_step():
     from analyses.raids import breaks
 
     dates = pd.date_range("2020-01-01", periods=100)
-    days = 0.3 * np.arange(100.0) + 2 * (np.arange(100.0) >= 50) + 5 * (dates.weekday == 5)
+    days = 0.3 * np.arange(100.0) + 2 * (np.arange(100.0) >= 50) + 5 * (dates.day_of_week == 5)
     for gap in (0, 8):
         found = breaks(pd.DataFrame({"a": days}, index=dates), 20, gap, 1, days_of_week=True)
         assert found[50 - (20 + gap + 1), 0] == pytest.approx(2.0)
