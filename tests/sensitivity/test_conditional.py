@@ -11,13 +11,13 @@ from crimepolicy.sensitivity.conditional import (
     accepts,
     confidence_set,
     dual_lines,
-    identified_set,
     least_favourable,
     moment_programme,
 )
 from crimepolicy.sensitivity.event_path import EventPath
 from crimepolicy.sensitivity.flci import FixedLength, fixed_length
 from crimepolicy.sensitivity.honest import Method, Session
+from crimepolicy.sensitivity.r_normals import r_normals
 from crimepolicy.sensitivity.restrictions import (
     Polyhedron,
     Restriction,
@@ -118,18 +118,89 @@ def test_least_favourable_value_is_the_quantile_of_the_linear_programme() -> Non
     assert least_favourable(lines, noise, 0.1) == pytest.approx(np.quantile(slow, 0.9), rel=1e-7)
 
 
-def test_identified_set_is_that_of_the_linear_programme() -> None:
-    values, covariance = random_study(5, N_PRE, N_POST)
-    for polyhedron in (relative_magnitudes(0.7) & sign("negative")).polyhedra(N_PRE, N_POST):
-        cost = np.concatenate([np.zeros(N_PRE), WEIGHTS])
+EVERY_RESTRICTION = {
+    "smooth": smoothness(0.2),
+    "relative": relative_magnitudes(0.7),
+    "relative, of slopes": relative_magnitudes(0.7, order=2),
+    "smooth and positive": smoothness(0.2) & sign("positive"),
+    "smooth and decreasing": smoothness(0.4) & monotone("decreasing"),
+    "relative and negative": relative_magnitudes(0.7) & sign("negative"),
+    "relative and increasing": relative_magnitudes(2) & monotone("increasing"),
+    "relative, smooth and positive": relative_magnitudes(1) & smoothness(0.3) & sign("positive"),
+    "smooth, or relative and positive": smoothness(0.1) | relative_magnitudes(0.5) & sign("positive"),
+    "either, and increasing": (smoothness(0.3) | relative_magnitudes(1)) & monotone("increasing"),
+}
+
+
+@pytest.mark.parametrize("name", EVERY_RESTRICTION)
+def test_identified_set_is_that_of_the_linear_programmes(name: str) -> None:
+    restriction = EVERY_RESTRICTION[name]
+    cost = np.concatenate([np.zeros(N_PRE), WEIGHTS])
+    empty = 0
+    for seed in range(6):
+        values, covariance = random_study(seed, N_PRE, N_POST)
+        # Leads that rise or fall throughout make the monotone restrictions possible.
+        values = [values, np.sort(values), -np.sort(-values)][seed % 3]
         bounds = [(v, v) for v in values[:N_PRE]] + [(None, None)] * N_POST
-        solved = [linprog(s * cost, A_ub=polyhedron.A, b_ub=polyhedron.d, bounds=bounds) for s in (1, -1)]
-        found = identified_set(dual_lines(moment_programme(polyhedron, values, covariance, WEIGHTS), {}))
-        if solved[0].status == 2:
-            assert found.empty
-        else:
+        biases = [
+            [linprog(s * cost, A_ub=p.A, b_ub=p.d, bounds=bounds) for s in (1, -1)]
+            for p in restriction.polyhedra(N_PRE, N_POST)
+        ]
+        found = [(low.fun, -high.fun) for low, high in biases if low.status == 0]
+        path = EventPath(values, covariance, WEIGHTS, N_PRE, "", ())
+        row = Session.start(path, 0.95, "conditional", 0).row(restriction)
+        ends = (row["identified_low"], row["identified_high"])
+        if found:
             effect = WEIGHTS @ values[N_PRE:]
-            assert (found.low, found.high) == pytest.approx((effect + solved[1].fun, effect - solved[0].fun), abs=1e-8)
+            slow = (effect - max(high for _, high in found), effect - min(low for low, _ in found))
+            assert ends == pytest.approx(slow, abs=1e-8)
+        else:
+            empty += 1
+            assert np.isnan(ends).all()
+    assert empty < 6
+
+
+def one_period_kept(A: np.ndarray, d: np.ndarray, theta: float, values: np.ndarray, covariance: np.ndarray) -> bool:
+    """Return whether the least-favourable hybrid of HonestDiD keeps an effect where only one period is treated."""
+    sigma = A @ covariance @ A.T
+    scale = np.sqrt(np.diag(sigma))
+    moments = (A @ (values - theta * np.eye(len(values))[-1]) - d) / scale
+    vectors, roots = np.linalg.eigh(sigma)[1], np.sqrt(np.clip(np.linalg.eigvalsh(sigma), 0, None))
+    draws = r_normals(1000 * len(d)).reshape(1000, len(d)) @ (vectors * roots) @ vectors.T / scale
+    top = int(np.argmax(moments))
+    if moments[top] > np.quantile(draws.max(axis=1), 0.995):
+        return False
+    correlation = (sigma / np.outer(scale, scale))[top]
+    others = correlation < 1 - 1e-9
+    low = ((moments - correlation * moments[top])[others] / (1 - correlation[others])).max()
+    return bool(moments[top] <= max(0.0, truncnorm.ppf(1 - 0.045 / 0.995, low, np.inf)))
+
+
+@pytest.mark.parametrize(
+    ("restriction", "all_rows"),
+    [
+        (relative_magnitudes(0.5), False),
+        (relative_magnitudes(1) & sign("positive"), False),
+        (relative_magnitudes(1) & monotone("increasing"), True),
+        (relative_magnitudes(0.5, order=2), True),
+        (smoothness(0.0) & sign("negative"), True),
+        (smoothness(0.05), True),
+    ],
+    ids=str,
+)
+def test_one_treated_period_is_tested_as_the_reference_does(restriction: Restriction, all_rows: bool) -> None:
+    values, covariance = random_study(4, N_PRE, 1)
+    values[:N_PRE] = np.sort(values[:N_PRE])
+    path = EventPath(values, covariance, np.ones(1), N_PRE, "", ())
+    grid = (-1.0, 1.0, 41)
+    found = Session.start(path, 0.95, "hybrid", 0, draws="R", grid=grid).row(restriction)
+    kept = []
+    for polyhedron in restriction.polyhedra(N_PRE, 1):
+        used = (polyhedron.A[:, -1] != 0) | all_rows
+        A, d = polyhedron.A[used], polyhedron.d[used]
+        kept += [theta for theta in np.linspace(*grid) if one_period_kept(A, d, theta, values, covariance)]
+    assert kept
+    assert (found["conf_low"], found["conf_high"]) == pytest.approx((min(kept), max(kept)))
 
 
 def test_each_end_of_the_set_is_where_acceptance_ends() -> None:

@@ -5,12 +5,19 @@ import pytest
 from scipy.optimize import linprog, minimize
 
 from crimepolicy.sensitivity.flci import fixed_length, folded_normal_quantile
+from crimepolicy.sensitivity.r_flci import fixed_length_as_in_r
 from crimepolicy.sensitivity.restrictions import smoothness
 from tests.sensitivity.examples import random_study
 
 # Both sides are converged; the centre varies with the square root of the half length's error, because its optimum is flat.
 HALF_LENGTH = 1e-10
 CENTRE = 2e-6
+# The same search with an exact solver in it: ECOS is right to about 1e-8 where it says "optimal", and the optimum is flat.
+SAME_SEARCH = 1e-7
+SAME_SEARCH_CENTRE = 1e-4
+# Where it says "optimal_inaccurate", the estimator of least variance is the only feasible one, and it ends 0.005 of a weight beside it.
+INACCURATE = 2e-5
+INACCURATE_CENTRE = 0.01
 
 
 def test_converged_references(reference, reference_data) -> None:
@@ -22,6 +29,40 @@ def test_converged_references(reference, reference_data) -> None:
         assert found.half_length == pytest.approx(case["half_length"], rel=HALF_LENGTH)
         assert found.centre == pytest.approx((case["low"] + case["high"]) / 2, abs=CENTRE)
         assert found.weights == pytest.approx(np.array(case["weights"]), abs=CENTRE)
+
+
+def same_search(cases: list, path: np.ndarray, covariance: np.ndarray) -> None:
+    for case in cases:
+        found = fixed_length_as_in_r(path, covariance, np.eye(23)[case["target"]], case["M"], case["level"])
+        exact = case["r_status"] == "optimal"
+        assert found.half_length == pytest.approx(case["r_half_length"], abs=SAME_SEARCH if exact else INACCURATE)
+        centre = (case["r_low"] + case["r_high"]) / 2
+        assert found.centre == pytest.approx(centre, abs=SAME_SEARCH_CENTRE if exact else INACCURATE_CENTRE)
+
+
+def test_the_search_of_the_reference(reference, reference_data) -> None:
+    path = np.loadtxt(reference_data("LWdata_EventStudy_betahat"), delimiter=",")
+    covariance = np.loadtxt(reference_data("LWdata_EventStudy_sigma"), delimiter=",")
+    cases = reference("honest_bounds_lw")["fixed_length"]["cases"]
+    # By bisection, at the estimator of least variance.
+    same_search([c for c in cases if (c["target"], c["level"]) == (3, 0.95) and c["M"] in (0.04, 0)], path, covariance)
+
+
+@pytest.mark.slow
+def test_the_search_of_the_reference_on_every_case(reference, reference_data) -> None:
+    path = np.loadtxt(reference_data("LWdata_EventStudy_betahat"), delimiter=",")
+    covariance = np.loadtxt(reference_data("LWdata_EventStudy_sigma"), delimiter=",")
+    same_search(reference("honest_bounds_lw")["fixed_length"]["cases"], path, covariance)
+
+
+def test_the_search_of_the_reference_is_never_shorter_and_hardly_longer() -> None:
+    path, covariance = random_study(2, 2, 3)
+    for target in (np.array([1.0, 0.0, 0.0]), np.ones(3) / 3):
+        best, theirs = (f(path, covariance, target, 0.03, 0.95) for f in (fixed_length, fixed_length_as_in_r))
+        # Up to the simulation error of its quantile.
+        assert 0.999 < theirs.half_length / best.half_length < 1.01
+    path, covariance = random_study(2, 1, 1)
+    assert fixed_length_as_in_r(path, covariance, np.ones(1), 0.03, 0.95).centre == pytest.approx(path[1] + path[0])
 
 
 def worst_bias(weights: np.ndarray, M: float, n_pre: int, n_post: int) -> float:

@@ -7,20 +7,26 @@ import pandas as pd
 import pytest
 
 from crimepolicy.errors import DesignError, EstimationError, InferenceError
+from crimepolicy.sensitivity import honest
 from crimepolicy.sensitivity.breakdown import breakdown
 from crimepolicy.sensitivity.event_path import event_path
+from crimepolicy.sensitivity.flci import FixedLength
 from crimepolicy.sensitivity.honest import Session, honest_bounds
 from crimepolicy.sensitivity.lead_smoothness import lead_smoothness
+from crimepolicy.sensitivity.r_flci import fixed_length_as_in_r
 from crimepolicy.sensitivity.restrictions import linear, monotone, relative_magnitudes, sign, smoothness
 from tests.sensitivity.examples import event_study, random_study
 
 FAMILIES = {"smoothness": smoothness, "relative_magnitudes": relative_magnitudes}
 # On the same targets and with the same draws nothing but rounding is left.
 SAME_TARGETS = 1e-9
-# Its fixed-length interval stops at an inaccurate optimum and simulates the critical value: up to 1.5% of a standard error of 0.5.
+# The fixed length of its first stage comes from the same search with another solver in it.
+SAME_SEARCH = 1e-5
+# At M = 0 that solver stops at weights up to 5e-4 away, on a feasible set of one point; with its weights, equal to the grid of targets.
+R_SOLVER_AT_ZERO = 6e-4
+R_WEIGHTS = 1e-6
+# The default looks for the shortest fixed length, beside which the reference's centre lies by up to 0.04 as the optimum is flat.
 R_FIRST_STAGE = 0.025
-# The reference walks up a grid of M.
-R_GRID_OF_M = 0.005
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +76,48 @@ def test_ends_by_bisection_lie_beyond_the_last_grid_point_by_less_than_a_step(re
         assert case["high"] - SAME_TARGETS <= found["conf_high"] <= case["high"] + step, case
 
 
-def test_references_with_a_fixed_length_first_stage(reference, lovenheim_willen) -> None:
+def first_stage_case(reference, M: float) -> dict:
+    return next(c for c in reference("honest_bounds_lw")["fixed_length_first_stage"]["cases"] if c["M"] == M)
+
+
+def with_their_first_stage(estimate, case: dict) -> tuple[float, float]:
+    """Return the ends on the default grid of the reference: 1,000 targets over the fixed-length interval of the first stage."""
+    options = {"restriction": smoothness(case["M"]), "target": 0, "draws": "R"}
+    first = honest_bounds(estimate, method="flci", level=0.995, **options).frame.iloc[0]
+    grid = (first["conf_low"], first["conf_high"], 1000)
+    found = honest_bounds(estimate, method="hybrid_flci", grid=grid, **options).frame.iloc[0]
+    return found["conf_low"], found["conf_high"]
+
+
+def test_the_reference_with_a_fixed_length_first_stage_at_zero(reference, lovenheim_willen) -> None:
+    case = first_stage_case(reference, 0)
+    ends = with_their_first_stage(lovenheim_willen(case["n_post"]), case)
+    assert ends == pytest.approx((case["low"], case["high"]), abs=R_SOLVER_AT_ZERO)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("M", [0.01, 0.02, 0.03])
+def test_references_with_a_fixed_length_first_stage(reference, lovenheim_willen, M) -> None:
+    case = first_stage_case(reference, M)
+    ends = with_their_first_stage(lovenheim_willen(case["n_post"]), case)
+    assert ends == pytest.approx((case["low"], case["high"]), abs=SAME_SEARCH), case
+
+
+def test_the_reference_at_zero_with_the_weights_of_its_solver(reference, lovenheim_willen, monkeypatch) -> None:
+    leads = reference("honest_bounds_lw")["fixed_length_first_stage"]["lead_weights_at_zero"]
+
+    def theirs(path, covariance, weights, M, level):
+        found = fixed_length_as_in_r(path, covariance, weights, M, level)
+        f = np.concatenate([leads, weights])
+        return FixedLength(float(f @ path), found.half_length, f, found.bias, found.std_error)
+
+    monkeypatch.setattr(honest, "fixed_length_as_in_r", theirs)
+    case = first_stage_case(reference, 0)
+    ends = with_their_first_stage(lovenheim_willen(case["n_post"]), case)
+    assert ends == pytest.approx((case["low"], case["high"]), abs=R_WEIGHTS)
+
+
+def test_the_shortest_first_stage_lies_near_the_reference(reference, lovenheim_willen) -> None:
     for case in reference("honest_bounds_lw")["fixed_length_first_stage"]["cases"]:
         estimate = lovenheim_willen(case["n_post"])
         found = honest_bounds(estimate, restriction=smoothness(case["M"]), target=0, method="hybrid_flci").frame.iloc[0]
@@ -80,8 +127,12 @@ def test_references_with_a_fixed_length_first_stage(reference, lovenheim_willen)
 
 def test_references_for_changes_of_slope_before_the_event(reference, lovenheim_willen) -> None:
     case = reference("honest_bounds_lw")["smoothness_before"]
-    found = lead_smoothness(lovenheim_willen(23))
-    assert case["low"] - R_GRID_OF_M <= found.value <= case["low"]
+    estimate = lovenheim_willen(23)
+    # Its grid of 1,000 values reaches three times the largest standard error before the event.
+    reach = 3 * float(estimate.std_errors[:9].max())
+    assert lead_smoothness(estimate, grid=(0, reach, 1000)).value == pytest.approx(case["low"], abs=SAME_TARGETS)
+    found = lead_smoothness(estimate)
+    assert case["low"] - reach / 999 < found.value <= case["low"]
     assert f"at most {case['high']:.4g}" in found.text
 
 
@@ -125,6 +176,15 @@ def test_restrictions_combine_as_sets() -> None:
     # A bias of one sign puts the effect on the other side of the estimate.
     assert frame["identified_high"][3] == pytest.approx(values[3:].mean() + 1)
     assert frame["identified_low"][4] == pytest.approx(values[3:].mean() + 1)
+
+
+def test_restrictions_on_one_treated_period_do_not_mix() -> None:
+    values, covariance = random_study(3, 3, 1)
+    estimate = event_study(values, covariance, 3)
+    several = [smoothness(0.05), relative_magnitudes(1), smoothness(0.05) & sign("positive")]
+    together = honest_bounds(estimate, restriction=several).frame
+    alone = pd.concat([honest_bounds(estimate, restriction=one).frame for one in several], ignore_index=True)
+    pd.testing.assert_frame_equal(together, alone)
 
 
 def test_linear_restrictions_reproduce_the_named_ones() -> None:

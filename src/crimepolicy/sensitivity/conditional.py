@@ -12,11 +12,13 @@ from crimepolicy.sensitivity.restrictions import Polyhedron
 
 __all__ = [
     "EMPTY",
+    "EVERYWHERE",
     "NO_FIRST_STAGE",
     "FirstStage",
     "Interval",
     "Lines",
     "Programme",
+    "Rays",
     "Truncation",
     "accepts",
     "confidence_set",
@@ -33,6 +35,7 @@ __all__ = [
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
+Rays = dict[tuple[int, bytes], Floats | None]
 
 _GRID = 1001
 _BLOCK = 4_000_000
@@ -64,6 +67,7 @@ class Interval:
 
 
 EMPTY = Interval(np.inf, -np.inf)
+EVERYWHERE = Interval(-np.inf, np.inf)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,6 +107,8 @@ class FirstStage:
     Attributes
     ----------
     cap, centre, half : float
+    capped : bool
+        Whether the second test knows that the moments are at most `cap`.
     response : float array (K,)
         Expected change of the centre when the intercept of line k changes by one.
     """
@@ -111,11 +117,12 @@ class FirstStage:
     centre: float = 0.0
     half: float = np.inf
     response: Floats | None = None
+    capped: bool = True
 
     def bounds(self, theta: Floats, best: np.ndarray[Any, Any], top: Floats) -> tuple[Floats, Floats]:
         """Return the values of line `best` (G,), now at `top`, between which the first test keeps theta (G,)."""
         if self.response is None:
-            return np.full(len(top), -np.inf), np.full(len(top), self.cap)
+            return np.full(len(top), -np.inf), np.full(len(top), self.cap if self.capped else np.inf)
         response, gap = self.response[best], self.centre - theta
         with np.errstate(divide="ignore", invalid="ignore"):
             ends = np.sort([top + (side * self.half - gap) / response for side in (-1, 1)], axis=0)
@@ -168,7 +175,9 @@ class Programme:
         )
 
 
-def moment_programme(polyhedron: Polyhedron, path: Floats, covariance: Floats, weights: Floats) -> Programme:
+def moment_programme(
+    polyhedron: Polyhedron, path: Floats, covariance: Floats, weights: Floats, *, all_rows: bool = False
+) -> Programme:
     """Return the programme of the test that the target is theta while the violations lie in the polyhedron.
 
     Parameters
@@ -178,11 +187,12 @@ def moment_programme(polyhedron: Polyhedron, path: Floats, covariance: Floats, w
         Event-study estimates without the reference.
     weights : float array (n_post,)
         Target: weights on the event times after the reference.
+    all_rows : bool
+        Keep the rows without a period after the reference, which do not bear on the target.
     """
     A, d, n_post = polyhedron.A, polyhedron.d, len(weights)
     post = (A[:, -n_post:] != 0).any(axis=1)
-    # Rows without a treated period do not bear on the target; with a single treated period the published test keeps them.
-    used = post if n_post > 1 else np.ones(len(A), dtype=bool)
+    used = post | all_rows
     moments, effects = A[used], A[used, -n_post:]
     scale = np.sqrt(np.einsum("ij,jk,ik->i", moments, covariance, moments))
     # Columns 1: of the orthogonal factor span the directions of the effects that leave the target unchanged.
@@ -199,7 +209,7 @@ def moment_programme(polyhedron: Polyhedron, path: Floats, covariance: Floats, w
     )
 
 
-def dual_lines(programme: Programme, rays: dict[bytes, Floats | None]) -> Lines | None:
+def dual_lines(programme: Programme, rays: Rays) -> Lines | None:
     """Return the lines of all dual vertices, or None where these are too many to list.
 
     Parameters
@@ -208,7 +218,8 @@ def dual_lines(programme: Programme, rays: dict[bytes, Floats | None]) -> Lines 
     rays : dict
         Store of dual rays, which polyhedra of a union share.
     """
-    key = programme.nuisance.tobytes()
+    # With one treated period there is no nuisance, and only the number of moments tells two restrictions apart.
+    key = len(programme.nuisance), programme.nuisance.tobytes()
     if key not in rays:
         rays[key] = dual_rays(programme.nuisance)
     vertices = rays[key]
@@ -301,16 +312,21 @@ def _log_mass(low: Floats, high: Floats) -> Floats:
 
 
 def confidence_set(
-    lines: Lines, size: float, first: FirstStage = NO_FIRST_STAGE, points: Floats | None = None
+    lines: Lines,
+    size: float,
+    first: FirstStage = NO_FIRST_STAGE,
+    points: Floats | None = None,
+    within: Interval = EVERYWHERE,
 ) -> Interval:
     """Return the smallest interval that holds every target the test does not reject.
 
-    Where `points` (G,) are given, only these are looked at and the ends are among them; else the ends are found by bisection.
+    Where `points` (G,) are given, only these are looked at and the ends are among them; else the ends are found by bisection, `within`
+    an interval.
     """
     if points is not None:
         kept = points[accepts(points, lines, size, first)]
         return Interval(float(kept.min()), float(kept.max())) if kept.size else EMPTY
-    bounds = search_bounds(lines, first)
+    bounds = search_bounds(lines, first).overlap(within)
     if bounds.empty:
         return EMPTY
     grid = target_grid(lines, bounds)

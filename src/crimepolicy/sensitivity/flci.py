@@ -7,7 +7,7 @@ import numpy as np
 from scipy import optimize, stats
 from scipy.special import ndtr
 
-__all__ = ["FixedLength", "fixed_length", "folded_normal_quantile"]
+__all__ = ["FixedLength", "Frontier", "fixed_length", "folded_normal_quantile", "frontier"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -36,8 +36,19 @@ class FixedLength:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Problem:
-    """Weights ``f = base + basis u``, variance ``f covariance f`` and bias ``M (|u|_1 + constant)``."""
+class Frontier:
+    """Affine estimators that trade bias against variance: weights ``f = base + basis u``, bias ``M (|u|_1 + constant)``.
+
+    Attributes
+    ----------
+    base, basis : float arrays (n,), (n, n_pre - 1)
+    root : float array (n_pre - 1, n_pre - 1)
+        Root of the variance in u.
+    linear : float array (n_pre - 1,)
+        Half the gradient of the variance where u is zero.
+    covariance : float array (n, n)
+    M, constant : float
+    """
 
     base: Floats
     basis: Floats
@@ -46,6 +57,26 @@ class _Problem:
     covariance: Floats
     M: float
     constant: float
+
+    def at(self, penalty: float) -> tuple[Floats, float, float]:
+        """Return weights, bias and standard error that minimise ``variance / 2 + penalty |u|_1``."""
+        f, size = self.base, 0.0
+        if self.root.size:
+            half = np.linalg.inv(self.root)
+            z = np.zeros(len(half))
+            if penalty > 0:
+                # The dual is a least-squares problem with bounds.
+                z = optimize.lsq_linear(
+                    half, -half @ self.linear, (-penalty, penalty), method="bvls", tol=1e-15, max_iter=1000
+                ).x
+            u = -half.T @ (half @ (self.linear + z))
+            f, size = self.base + self.basis @ u, float(np.abs(u).sum())
+        return f, self.M * (size + self.constant), float(np.sqrt(f @ self.covariance @ f))
+
+    @property
+    def steepest(self) -> float:
+        """Penalty from which u is zero."""
+        return float(np.abs(self.linear).max(initial=0.0))
 
 
 def fixed_length(path: Floats, covariance: Floats, weights: Floats, M: float, level: float) -> FixedLength:
@@ -66,9 +97,8 @@ def fixed_length(path: Floats, covariance: Floats, weights: Floats, M: float, le
     ----------
     Armstrong and Kolesar (2018); Rambachan and Roth (2023), section 4.1.
     """
-    problem = _problem(covariance, weights, len(path) - len(weights), M)
-    penalty = _best_penalty(problem, 1 - level)
-    f, bias, error = _solve(problem, penalty)
+    choices = frontier(covariance, weights, len(path) - len(weights), M)
+    f, bias, error = choices.at(_best_penalty(choices, 1 - level))
     half = error * folded_normal_quantile(bias / error, 1 - level)
     return FixedLength(float(f @ path), float(half), f, float(bias), float(error))
 
@@ -90,8 +120,9 @@ def folded_normal_quantile(shift: float, alpha: float) -> float:
     return float(optimize.brentq(excess, max(low - 1e-6, 0.0), high + 1e-6, xtol=1e-14))
 
 
-def _problem(covariance: Floats, weights: Floats, n_pre: int, M: float) -> _Problem:
-    """Write the violation as a slope and second differences: the slope must cancel, the rest is bias."""
+def frontier(covariance: Floats, weights: Floats, n_pre: int, M: float) -> Frontier:
+    """Return the estimators of a target when the slope changes by at most M per period."""
+    # The violation is a slope and second differences: the slope must cancel, the rest is bias.
     n_post = len(weights)
     # Columns: the slope before the reference, changes of slope within the periods before it, changes at and after it.
     before, after = np.arange(n_pre, 0, -1.0), np.arange(1.0, n_post + 1)
@@ -104,37 +135,22 @@ def _problem(covariance: Floats, weights: Floats, n_pre: int, M: float) -> _Prob
     basis = np.vstack([solved[:, 1:], np.zeros((n_post, n_pre - 1))])
     ridged = covariance + _RIDGE * np.trace(covariance) / len(covariance) * np.eye(len(covariance))
     root = np.linalg.cholesky(basis.T @ ridged @ basis) if n_pre > 1 else np.zeros((0, 0))
-    return _Problem(base, basis, root, basis.T @ ridged @ base, covariance, M, float(np.abs(weights @ late).sum()))
+    return Frontier(base, basis, root, basis.T @ ridged @ base, covariance, M, float(np.abs(weights @ late).sum()))
 
 
-def _solve(problem: _Problem, penalty: float) -> tuple[Floats, float, float]:
-    """Minimise ``variance / 2 + penalty |u|_1``, whose dual is a least-squares problem with bounds."""
-    f, size = problem.base, 0.0
-    if problem.root.size:
-        half = np.linalg.inv(problem.root)
-        z = np.zeros(len(half))
-        if penalty > 0:
-            z = optimize.lsq_linear(
-                half, -half @ problem.linear, (-penalty, penalty), method="bvls", tol=1e-15, max_iter=1000
-            ).x
-        u = -half.T @ (half @ (problem.linear + z))
-        f, size = problem.base + problem.basis @ u, float(np.abs(u).sum())
-    return f, problem.M * (size + problem.constant), float(np.sqrt(f @ problem.covariance @ f))
-
-
-def _best_penalty(problem: _Problem, alpha: float) -> float:
+def _best_penalty(choices: Frontier, alpha: float) -> float:
     """Return the penalty at which the frontier of bias and standard error touches the shortest interval."""
-    if problem.M == 0 or not problem.root.size:
+    if choices.M == 0 or not choices.root.size:
         return 0.0
 
     def slack(penalty: float) -> float:
-        _, bias, error = _solve(problem, penalty)
+        _, bias, error = choices.at(penalty)
         c = folded_normal_quantile(bias / error, alpha)
         low, high = stats.norm.pdf(c - bias / error), stats.norm.pdf(c + bias / error)
         slope = (low - high) / (low + high)
-        return penalty - problem.M * error * slope / (c - slope * bias / error)
+        return penalty - choices.M * error * slope / (c - slope * bias / error)
 
     # At this penalty u is zero, and the slack positive whatever the bias: c - slope * shift never falls below the one-sided quantile.
-    spread = float(np.sqrt(problem.base @ problem.covariance @ problem.base))
-    ceiling = float(np.abs(problem.linear).max()) + 2 * problem.M * spread / float(stats.norm.ppf(1 - alpha))
+    spread = float(np.sqrt(choices.base @ choices.covariance @ choices.base))
+    ceiling = choices.steepest + 2 * choices.M * spread / float(stats.norm.ppf(1 - alpha))
     return float(optimize.brentq(slack, 0.0, ceiling, xtol=1e-14, rtol=1e-12))

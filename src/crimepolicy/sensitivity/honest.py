@@ -18,6 +18,7 @@ from crimepolicy.sensitivity.conditional import (
     FirstStage,
     Interval,
     Lines,
+    Rays,
     accepts,
     confidence_set,
     dual_lines,
@@ -31,6 +32,7 @@ from crimepolicy.sensitivity.conditional import (
 )
 from crimepolicy.sensitivity.event_path import EventPath, Target, event_path
 from crimepolicy.sensitivity.flci import FixedLength, fixed_length
+from crimepolicy.sensitivity.r_flci import fixed_length_as_in_r
 from crimepolicy.sensitivity.restrictions import Polyhedron, Restriction, relative_magnitudes
 from crimepolicy.sensitivity.vertex_search import searched_lines
 
@@ -134,7 +136,8 @@ def honest_bounds(
         First target, last target and number of targets to test: the ends are then the outermost of these that are kept, as
         HonestDiD reports them. By default the ends are found by bisection.
     draws : int or "R"
-        Draws behind the least-favourable critical value; ``"R"`` takes the 1,000 that HonestDiD takes, whatever the seed.
+        Draws behind the least-favourable critical value; ``"R"`` repeats the simulations of HonestDiD 0.2.6 whatever the seed: its
+        1,000 draws, and its search for the fixed length (seconds for each M).
     seed : int
 
     Returns
@@ -208,7 +211,7 @@ class Session:
     method: Method
     noise: Floats | None
     points: Floats | None
-    rays: dict[bytes, Floats | None]
+    rays: Rays
 
     @classmethod
     def start(
@@ -262,7 +265,10 @@ class Session:
         self, polyhedron: Polyhedron, restriction: Restriction, at: float | None = None, *, staged: bool = True
     ) -> Lines:
         """Return the dual lines; where they are too many to list, those that decide (`at` one target, if given)."""
-        programme = moment_programme(polyhedron, self.path.values, self.path.covariance, self.path.weights)
+        # With a single treated period the published test keeps the rows of the leads, except for relative magnitudes.
+        keep = self.path.n_post == 1 and not restriction.compares_changes
+        path = self.path
+        programme = moment_programme(polyhedron, path.values, path.covariance, path.weights, all_rows=keep)
         listed = dual_lines(programme, self.rays)
         if listed is not None:
             return listed
@@ -301,7 +307,8 @@ class Session:
         return Interval(found.centre - found.half_length, found.centre + found.half_length)
 
     def _fixed_length(self, M: float, level: float) -> FixedLength:
-        return fixed_length(self.path.values, self.path.covariance, self.path.weights, M, level)
+        search = fixed_length_as_in_r if self.noise is None else fixed_length
+        return search(self.path.values, self.path.covariance, self.path.weights, M, level)
 
     def _inverted(self, lines: Lines, restriction: Restriction) -> Interval:
         return confidence_set(lines, self._size, self._first_stage(lines, restriction), self.points)
@@ -334,7 +341,8 @@ class Session:
         if lines.cap is not None:
             return FirstStage(cap=lines.cap)
         if self.noise is None:
-            return FirstStage(cap=least_favourable_as_in_r(lines, self.path.covariance, size))
+            cap = least_favourable_as_in_r(lines, self.path.covariance, size)
+            return FirstStage(cap=cap, capped=self.path.n_post > 1)
         return FirstStage(cap=least_favourable(lines, self.noise, size))
 
 

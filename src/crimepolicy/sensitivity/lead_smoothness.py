@@ -5,13 +5,13 @@ from scipy import stats
 
 from crimepolicy.errors import InferenceError
 from crimepolicy.estimate import Check, Estimate
-from crimepolicy.sensitivity.conditional import Lines, confidence_set
+from crimepolicy.sensitivity.conditional import Interval, Lines, confidence_set
 from crimepolicy.sensitivity.event_path import event_path
 from crimepolicy.sensitivity.restrictions import smoothness
 
 __all__ = ["lead_smoothness"]
 
-_POINTS = 10_001
+Grid = tuple[float, float, int] | None
 
 
 def lead_smoothness(
@@ -21,6 +21,7 @@ def lead_smoothness(
     reference: int = -1,
     bins: int = 1,
     window: tuple[int, int] | None = None,
+    grid: Grid = None,
 ) -> Check:
     """Bound the largest change of slope before the event from below and from above.
 
@@ -35,6 +36,9 @@ def lead_smoothness(
         Of each one-sided bound.
     reference, bins, window
         As in `honest_bounds`.
+    grid : (float, float, int), optional
+        First M, last M and number of these to test for the lower bound, which is then one of them, as HonestDiD reports it. By
+        default it is found by bisection.
 
     Returns
     -------
@@ -86,7 +90,8 @@ def lead_smoothness(
         moments=changes,
         vertices=np.diag(1 / spread),
     )
-    low = min(confidence_set(lines, 1 - level, points=np.linspace(0, high, _POINTS)).low, high)
+    points = None if grid is None else np.linspace(*grid)
+    low = min(confidence_set(lines, 1 - level, points=points, within=Interval(0.0, np.inf)).low, high)
     text = (
         f"Before the event the slope changed by at least {low:.4g} and at most {high:.4g} per period in its largest change (each bound at {level:.0%}): "
         f"a bound on smoothness below {low:.4g} contradicts the leads."

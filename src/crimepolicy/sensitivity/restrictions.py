@@ -82,6 +82,15 @@ class Restriction:
             return max(known) if len(known) == len(bounds) else None
         return self.bound if self.kind == "smoothness" else None
 
+    @property
+    def compares_changes(self) -> bool:
+        """True of relative magnitudes of changes, by themselves or with a sign."""
+        if self.parts:
+            return any(part.compares_changes for part in self.parts) and all(
+                part.compares_changes or part.kind == "sign" for part in self.parts
+            )
+        return self.kind == "relative_magnitudes" and self.order == 1
+
     def __str__(self) -> str:
         return _WORDS[self.kind](self)
 
