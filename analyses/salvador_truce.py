@@ -231,23 +231,31 @@ _FITS: dict[str, Callable[[Panel], Estimate]] = {
 }
 
 
+_REACH = ("extrapolation", "inside_hull")
+"""Checks that say whether a comparison of donors reaches the treated country at all."""
+
+
 def _synthetic(section: Section, entry: Mapping[str, Any], span: Span) -> Row:
     """Return the ratio over a window by a synthetic control; its spread is that of the same estimator on each donor."""
     rule, first = section["synthetic"], section["treatment"]["first_year"]
     years, names = (rule["donors_first_year"], rule["last_year"]), _donors_of(section, entry)
     fit = _FITS[entry["estimator"]]
-    here = _window_gap(fit, donor_panel(names, section["data"]["unit"], years, first), span)
-    others = [_window_gap(fit, donor_panel([unit for unit in names if unit != name], name, years, first), span) for name in names]  # fmt: skip
+    estimate = fit(donor_panel(names, section["data"]["unit"], years, first))
+    here = _window_gap(estimate, span)
+    others = [_window_gap(fit(donor_panel([unit for unit in names if unit != name], name, years, first)), span) for name in names]  # fmt: skip
     spread = float(np.sqrt(np.mean(np.square(others))))
     p = (1 + sum(abs(other) >= abs(here) for other in others)) / (1 + len(others))
-    return from_spread("", here, spread, how=f"the same estimator on each of {len(names)} donors", p_value=p)
+    row = from_spread("", here, spread, how=f"the same estimator on each of {len(names)} donors", p_value=p)
+    wrong = [check.text for check in estimate.checks if check.name in _REACH and check.passed is False]
+    return row | {"unfit": " ".join(wrong)} if wrong else row
 
 
-def _window_gap(fit: Callable[[Panel], Estimate], panel: Panel, span: Span) -> float:
+def _window_gap(estimate: Estimate, span: Span) -> float:
     """Return the log ratio of observed to synthetic deaths over years counted from the last one before treatment."""
-    estimate = fit(panel)
-    assert estimate.path is not None
+    panel = estimate.panel
+    assert panel is not None
     assert panel.population is not None
+    assert estimate.path is not None
     steps = [k - 1 for k in range(span[0], span[1] + 1)]
     gaps = estimate.path["estimate"].loc[steps].to_numpy()
     row = int(np.flatnonzero(panel.D.any(axis=1))[0])

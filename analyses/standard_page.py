@@ -27,6 +27,12 @@ _GROUPS = {
     "window": "How long it lasts",
     "placebo": "Where nothing should show",
     "specification": "One thing changed at a time",
+    "level": "In levels, not ratios",
+    "years": "Against the same months of other years",
+    "break": "A break in the days around the order",
+    "long run": "In the long run",
+    "donor": "Without single donors",
+    "unfit": "Shown, and no evidence: these fail a check of their own",
 }
 _AXIS = (0.2, 5.0)
 _LABEL = 38
@@ -117,7 +123,7 @@ def _path_panels(numbers: Results, level: float) -> list[Panel]:
 
 
 def _effect_panels(numbers: Results, level: float) -> list[Panel]:
-    listed = [numbers["rows"][name] for name in numbers["order"]]
+    listed = [row for row in _listed(numbers) if row["group"] != "unfit"]
     panels = []
     for scale in ("ratio", "level"):
         found = [row for row in listed if row["scale"] == scale and row["value"] is not None]
@@ -230,8 +236,8 @@ def _excluding(panel: Results) -> str:
 
 
 def _effects_section(numbers: Results, task: str, figures: Path) -> Section:
-    listed = [numbers["rows"][name] for name in numbers["order"]]
-    shown = [row for row in listed if row["value"] is not None]
+    listed = _listed(numbers)
+    shown = [row for row in listed if row["value"] is not None and row["group"] != "unfit"]
     labels = [
         [row.get("short", row["label"]) for row in shown if row["scale"] == scale] for scale in ("ratio", "level")
     ]
@@ -241,6 +247,12 @@ def _effects_section(numbers: Results, task: str, figures: Path) -> Section:
     groups = list(dict.fromkeys(row["group"] for row in listed))
     made = [_effect_table([row for row in listed if row["group"] == group], group, task) for group in groups]
     return Section("How large, how sure, and does it depend on choices", "effects", ("All rows are shown and none is selected; a row that the plan did not name says so.",), (figure, *made))  # fmt: skip
+
+
+def _listed(numbers: Results) -> list[Results]:
+    """Return the rows in order; those that fail a check of their own stand in a group apart, with the check."""
+    found = [numbers["rows"][name] for name in numbers["order"]]
+    return [row | {"group": "unfit", "how": row["unfit"]} if row.get("unfit") else row for row in found]
 
 
 def _range(shown: Sequence[Results]) -> str:

@@ -262,7 +262,8 @@ def _extrapolation(donors: list[Floats]) -> Check:
         if share > 0
         else "no weight is negative."
     )
-    return Check("extrapolation", None, share, text)
+    # Beyond 1 more is taken away from donors than an average has to give, and the answer is the correction alone.
+    return Check("extrapolation", False if share > 1 else None, share, text)
 
 
 def _pooling_check(pooled: Pooled) -> Check:
