@@ -275,3 +275,58 @@ def test_errors_say_what_to_do(panel: Panel) -> None:
         switching_effects(panel, switchers="all", unit_trends=True)
     with pytest.raises(DesignError, match="should be 1 or more"):
         switching_effects(panel, effects=0)
+
+
+def _one_effect(panel: Panel, length: int) -> tuple[float, float, int]:
+    """Return effect (placebo, if negative) `length` by a loop over cohorts that switch on once, its error and its switchers."""
+    w = np.ones(panel.Y.shape) if panel.weights is None else panel.weights
+    cluster = pd.factorize(panel.clusters)[0]
+    total, size, switchers, psi = 0.0, 0.0, 0, np.zeros(panel.n_units)
+    for first in np.unique(panel.G[np.isfinite(panel.G)]).astype(int):
+        base, reach, ahead = first - 1, first - 1 + length, first - 1 + abs(length)
+        if base < 0 or reach < 0 or ahead >= panel.n_periods:
+            continue
+        # Both the effect and its placebo must be there.
+        seen = ~np.isnan(panel.Y[:, [base, reach, ahead]]).any(axis=1)
+        moved, stable = np.flatnonzero(seen & (first == panel.G)), np.flatnonzero(seen & (ahead < panel.G))
+        if not len(moved) or not len(stable):
+            continue
+        change, weight = panel.Y[:, reach] - panel.Y[:, base], w[:, ahead]
+        for sign, own, other in ((1.0, moved, stable), (-1.0, stable, moved)):
+            mean = np.average(change[own], weights=weight[own])
+            total += sign * weight[moved].sum() * mean
+            rows = own if len(set(cluster[own])) > 1 else np.concatenate([own, other])
+            n = len(set(cluster[rows]))
+            centre = np.average(change[rows], weights=weight[rows])
+            share = weight[moved].sum() / weight[own].sum()
+            psi[own] += sign * share * weight[own] * (change[own] - centre) * np.sqrt(n / (n - 1))
+        size, switchers = size + weight[moved].sum(), switchers + len(moved)
+    sums = np.bincount(cluster, psi)
+    return total / size, float(np.sqrt((sums**2).sum())) / size, switchers
+
+
+@pytest.mark.parametrize("gaps", [0.0, 0.12])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("clustered", [False, True])
+def test_weights_clusters_and_gaps_equal_a_loop_over_cohorts(
+    gaps: float, weighted: bool, clustered: bool, staggered: Any
+) -> None:
+    panel = staggered(3, gaps=gaps, weighted=weighted)
+    # One control for the last cohort, and one cluster with a whole cohort in it.
+    panel = panel.drop(panel.units[np.isinf(panel.G)][1:])
+    labels = np.where(panel.G == 4, 0, 1 + np.arange(panel.n_units) // 3)
+    panel = replace(panel, cluster=labels) if clustered else panel
+    found = switching_effects(panel, effects=3, placebos=2, weights="panel" if weighted else "equal").path
+    for length, label in ((1, 0), (2, 1), (3, 2), (-1, -2), (-2, -3)):
+        estimate, error, switchers = _one_effect(panel, length)
+        row = found.loc[label]  # type: ignore[union-attr]
+        assert (row["estimate"], row["std_error"]) == (pytest.approx(estimate), pytest.approx(error, rel=REFERENCE))
+        assert row["n_switchers"] == switchers
+
+
+def test_equal_weights_change_nothing(panel: Panel) -> None:
+    plain = switching_effects(panel, effects=2, placebos=1)
+    weighted = replace(panel, weights=np.full(panel.Y.shape, 3.0))
+    pd.testing.assert_frame_equal(switching_effects(weighted, effects=2, placebos=1, weights="panel").path, plain.path)
+    with pytest.raises(DesignError, match="switchers='first'"):
+        switching_effects(weighted, switchers="all", weights="panel")

@@ -37,7 +37,7 @@ class ChangeSlopes:
         return np.asarray(self.covariates[:, :, end] - self.covariates[:, :, start])
 
 
-def change_slopes(outcome: Floats, covariates: Floats, D: Bools) -> ChangeSlopes:
+def change_slopes(outcome: Floats, covariates: Floats, D: Bools, weights: Floats) -> ChangeSlopes:
     """Regress first differences of the outcome on those of the covariates, with period effects.
 
     Parameters
@@ -47,29 +47,33 @@ def change_slopes(outcome: Floats, covariates: Floats, D: Bools) -> ChangeSlopes
     covariates : float array (k, N, T)
     D : bool array (N, T)
         Cells count up to the last period before a unit's first change of treatment.
+    weights : float array (N, T)
+        A difference has the weight of its later cell.
 
     Returns
     -------
     ChangeSlopes
     """
     change, moves = np.diff(outcome, axis=1), np.diff(covariates, axis=2)
-    still = (D[:, :1] == D).cumprod(axis=1)[:, 1:].astype(bool) & ~np.isnan(change)
-    fits = [_slopes(change, moves, still & (D[:, :1] == old)) for old in (False, True)]
+    still = (D[:, :1] == D).cumprod(axis=1)[:, 1:].astype(bool) & ~np.isnan(change) & (weights[:, 1:] > 0)
+    fits = [_slopes(change, moves, still & (D[:, :1] == old), weights[:, 1:]) for old in (False, True)]
     return ChangeSlopes(covariates, np.stack([slope for slope, _ in fits]), np.stack([pull for _, pull in fits]))
 
 
-def _slopes(change: Floats, moves: Floats, used: Bools) -> tuple[Floats, Floats]:
+def _slopes(change: Floats, moves: Floats, used: Bools, weights: Floats) -> tuple[Floats, Floats]:
     """Return slopes (k,) and their influence (N, k)."""
-    count = used.sum(axis=0)
-    net = np.stack([_centred(column, used, count) for column in moves])
-    inverse = np.linalg.pinv(np.einsum("knt,jnt->kj", net, net), hermitian=True)
-    slopes = inverse @ np.einsum("knt,nt->k", net, np.where(used, change, 0.0))
-    residual = _centred(change, used, count) - np.tensordot(slopes, net, axes=1)
+    weight = np.where(used, weights, 0.0)
+    net = np.stack([_centred(column, weight) for column in moves])
+    inverse = np.linalg.pinv(np.einsum("nt,knt,jnt->kj", weight, net, net), hermitian=True)
+    slopes = inverse @ np.einsum("knt,nt->k", net, weight * np.where(used, change, 0.0))
+    residual = weight * (_centred(np.where(used, change, 0.0), weight) - np.tensordot(slopes, net, axes=1))
     # The mean of a period is estimated too, as in the variances of the comparisons.
+    count = used.sum(axis=0)
     residual *= np.sqrt(count / np.maximum(count - 1, 1))
     return slopes, np.einsum("knt,nt->nk", net, residual) @ inverse
 
 
-def _centred(values: Floats, used: Bools, count: Any) -> Floats:
-    inside = np.where(used, values, 0.0)
-    return np.where(used, inside - inside.sum(axis=0) / np.maximum(count, 1), 0.0)
+def _centred(values: Floats, weight: Floats) -> Floats:
+    total = weight.sum(axis=0)
+    mean = (weight * values).sum(axis=0) / np.where(total > 0, total, 1.0)
+    return np.where(weight > 0, values - mean, 0.0)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from crimepolicy.did.change_slopes import ChangeSlopes, change_slopes
-from crimepolicy.did.sample import covariate_values
+from crimepolicy.did.sample import analysis_weights, covariate_values
 from crimepolicy.errors import DesignError, choose, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, panel_facts, path_term
 from crimepolicy.panel import Panel
@@ -23,6 +23,7 @@ Switchers = Literal["first", "all"]
 Direction = Literal["both", "on", "off"]
 Control = Literal["not_yet", "never"]
 Variance = Literal["analytic", "none"]
+Weighting = Literal["equal", "panel"]
 
 _CITATIONS = {
     "first": "de Chaisemartin and D'Haultfoeuille (2026), Review of Economics and Statistics (DID_l)",
@@ -42,6 +43,7 @@ def switching_effects(
     same_switchers: bool = False,
     covariates: Sequence[str] = (),
     unit_trends: bool = False,
+    weights: Weighting = "equal",
     variance: Variance = "analytic",
 ) -> Estimate:
     """Estimate the effects of changes of treatment, on and off, without any model for units that never change.
@@ -52,7 +54,7 @@ def switching_effects(
     Parameters
     ----------
     panel : Panel
-        Treatment may switch on and off at any time. `panel.weights` are not used.
+        Treatment may switch on and off at any time.
     switchers : {"first", "all"}
         ``"first"`` (DID_l): each unit's first change, whatever treatment follows. ``"all"`` (DID_M): every change, as long as the
         new treatment lasts to the period looked at.
@@ -73,6 +75,8 @@ def switching_effects(
     unit_trends : bool
         Let each unit have its own linear trend: effects are sums of effects on first differences, among the units for which all of
         them exist (``switchers="first"`` only). Two periods before the change are then needed.
+    weights : {"equal", "panel"}
+        Count every change the same, or by `panel.weights` in the period looked at (``switchers="first"`` only).
     variance : {"analytic", "none"}
         ``"none"`` skips influence functions, for fast refits.
 
@@ -131,21 +135,24 @@ class _Changes:
 
 @dataclass(frozen=True, slots=True)
 class _Data:
-    """Outcome (N, T), in first differences where units have trends; changes of treatment; slopes of covariates."""
+    """Outcome (N, T), in first differences where units have trends; weights (N, T); cluster codes (N,); changes; slopes of covariates."""
 
     outcome: Floats
+    weights: Floats
+    cluster: Ints
     changes: _Changes
     slopes: ChangeSlopes | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Term:
-    """One difference: its total over switchers, influence (N,) on that total, counts, and periods of changed treatment."""
+    """One difference: its total over switchers, influence (N,) on that total, their number and weight, and periods of changed treatment."""
 
     length: int
     total: float
     influence: Floats
     n_switchers: int
+    weight: float
     dose: float
     cumulated: float
 
@@ -155,6 +162,7 @@ def _validate(options: Mapping[str, Any]) -> None:
         ("switchers", Switchers),
         ("direction", Direction),
         ("control", Control),
+        ("weights", Weighting),
         ("variance", Variance),
     ):
         choose(name, options[name], allowed)
@@ -170,21 +178,26 @@ def _validate(options: Mapping[str, Any]) -> None:
         raise DesignError(
             "covariates and unit_trends go with switchers='first'. For every change in use, see imputation."
         )
+    if options["weights"] == "panel" and options["switchers"] == "all":
+        raise DesignError("weights='panel' goes with switchers='first'. For every change in use, see imputation.")
 
 
 def _data(panel: Panel, options: Mapping[str, Any]) -> _Data:
     changes, outcome = _changes(panel.D, options["switchers"]), panel.Y
     values = covariate_values(panel, options["covariates"])
+    weights = analysis_weights(panel) if options["weights"] == "panel" else np.ones(outcome.shape)
+    cluster = pd.factorize(panel.clusters)[0]
     if options["unit_trends"]:
         outcome, values = (np.diff(array, axis=-1, prepend=np.nan) for array in (outcome, values))
     if not len(values):
-        return _Data(outcome, changes, None)
+        return _Data(outcome, weights, cluster, changes, None)
     # What a change is net of must be known in both of its periods.
     unknown = np.isnan(values).any(axis=0)
     if options["unit_trends"]:
         unknown[:, 0] = True
     outcome = np.where(unknown, np.nan, outcome)
-    return _Data(outcome, changes, change_slopes(outcome, np.where(unknown, 0.0, values), panel.D))
+    slopes = change_slopes(outcome, np.where(unknown, 0.0, values), panel.D, weights)
+    return _Data(outcome, weights, cluster, changes, slopes)
 
 
 def _changes(D: Bools, switchers: Switchers) -> _Changes:
@@ -205,28 +218,33 @@ def _changes(D: Bools, switchers: Switchers) -> _Changes:
 
 def _term(data: _Data, length: int, options: Mapping[str, Any]) -> _Term:
     """Return effect `length` (1 is the period of the change) or, where negative, placebo -`length`."""
-    total, count, dose, cumulated = 0.0, 0, 0.0, 0.0
+    total, count, size, dose, cumulated = 0.0, 0, 0.0, 0.0, 0.0
     influence = np.zeros(len(data.outcome))
     for period, old, moved, stable in _comparisons(data, length, options):
         sign, reach, before = -1.0 if old else 1.0, period - 1 + length, period - 1
         change = data.outcome[:, reach] - data.outcome[:, before]
         if data.slopes is not None:
             change = change - data.slopes.fitted(old, before, reach)
-        total += sign * _gap(change, moved, stable)
-        count += len(moved)
-        received = data.changes.D[moved, period : period + abs(length)] != old
+        # Weights are those of the period that the effect of this length looks at, for its placebo too.
+        weight = data.weights[:, before + abs(length)]
+        total += sign * _gap(change, weight, moved, stable)
+        count, size = count + len(moved), size + float(weight[moved].sum())
+        received = (data.changes.D[moved, period : period + abs(length)] != old) * weight[moved, None]
         dose, cumulated = dose + float(received[:, -1].sum()), cumulated + float(received.sum())
         if options["variance"] == "analytic":
-            influence[moved] += sign * _switcher_residual(change, moved, stable)
-            influence[stable] -= sign * len(moved) / len(stable) * _scaled_residual(change[stable])
+            influence[moved] += sign * _residual(data, change, weight, moved, stable)
+            share = weight[moved].sum() / weight[stable].sum()
+            influence[stable] -= sign * share * _residual(data, change, weight, stable, moved)
             if data.slopes is not None:
-                pull = np.array([_gap(move, moved, stable) for move in data.slopes.moves(before, reach)])
+                pull = np.array([_gap(move, weight, moved, stable) for move in data.slopes.moves(before, reach)])
                 influence -= sign * data.slopes.influence[int(old)] @ pull
-    return _Term(length, total, influence, count, dose, cumulated)
+    return _Term(length, total, influence, count, size, dose, cumulated)
 
 
-def _gap(change: Floats, moved: Ints, stable: Ints) -> float:
-    return float(change[moved].sum() - len(moved) * change[stable].mean())
+def _gap(change: Floats, weight: Floats, moved: Ints, stable: Ints) -> float:
+    return float(
+        weight[moved] @ change[moved] - weight[moved].sum() * np.average(change[stable], weights=weight[stable])
+    )
 
 
 def _trended(data: _Data, length: int, options: Mapping[str, Any]) -> _Term:
@@ -281,7 +299,8 @@ def _compared(
 ) -> tuple[Ints, Ints]:
     """Return the switchers and the controls of one cohort that can be compared over one difference."""
     before, changes = period - 1, data.changes
-    seen = ~np.isnan(data.outcome[:, before]) & ~np.isnan(data.outcome[:, reach])
+    looked = (before, reach, ahead) if options["switchers"] == "first" else (before, reach)
+    seen = ~np.isnan(data.outcome[:, looked]).any(axis=1) & (data.weights[:, ahead] > 0)
     same = changes.D[:, before] == old
     until = data.outcome.shape[1] - 1 if options["control"] == "never" else ahead
     stable = same & (changes.lasts[:, before] > until - before)
@@ -294,17 +313,17 @@ def _compared(
     return unit[seen[unit]], np.flatnonzero(stable & seen)
 
 
-def _scaled_residual(change: Floats) -> Floats:
-    """Return deviations from the mean, scaled so that their mean square is the unbiased variance."""
-    n = len(change)
-    return (change - change.mean()) * (np.sqrt(n / (n - 1)) if n > 1 else 0.0)
+def _residual(data: _Data, change: Floats, weight: Floats, own: Ints, other: Ints) -> Floats:
+    """Return weighted deviations of own rows from their mean, scaled as for an unbiased variance between clusters."""
+    # One cluster has no mean of its own to deviate from: the other side lends its own.
+    rows = own if _count(data.cluster[own]) > 1 else np.concatenate([own, other])
+    n = _count(data.cluster[rows])
+    mean = np.average(change[rows], weights=weight[rows])
+    return np.asarray(weight[own] * (change[own] - mean) * (np.sqrt(n / (n - 1)) if n > 1 else 0.0))
 
 
-def _switcher_residual(change: Floats, moved: Ints, stable: Ints) -> Floats:
-    if len(moved) > 1:
-        return _scaled_residual(change[moved])
-    # A cohort of one has no mean of its own to deviate from: its controls lend theirs.
-    return _scaled_residual(change[np.concatenate([moved, stable])])[:1]
+def _count(labels: Ints) -> int:
+    return len(np.unique(labels))
 
 
 # -------------------------------------------------------------------- packing
@@ -313,7 +332,7 @@ def _switcher_residual(change: Floats, moved: Ints, stable: Ints) -> Floats:
 def _pack(panel: Panel, changes: _Changes, terms: list[_Term], options: Mapping[str, Any]) -> Estimate:
     kept = sorted((term for term in terms if term.n_switchers), key=lambda term: term.length)
     after = [term for term in kept if term.length > 0]
-    divisor = [(term.cumulated if options["normalized"] else float(term.n_switchers)) for term in kept]
+    divisor = [(term.cumulated if options["normalized"] else term.weight) for term in kept]
     labels = [term.length - 1 for term in kept]
     if options["switchers"] == "first":
         value, influence, dose = (
@@ -323,7 +342,7 @@ def _pack(panel: Panel, changes: _Changes, terms: list[_Term], options: Mapping[
         )
         words = f"average total effect on {panel.outcome} per period of changed treatment"
     else:
-        value, influence, dose = after[0].total, after[0].influence, float(after[0].n_switchers)
+        value, influence, dose = after[0].total, after[0].influence, after[0].weight
         words = f"instantaneous effect of a change of treatment on {panel.outcome}"
     path = pd.DataFrame(
         {
@@ -369,10 +388,13 @@ def _checks(panel: Panel, changes: _Changes, terms: list[_Term], options: Mappin
                 f"No comparison exists at event times {offenders(empty)}.",
             )
         )
-    if panel.weights is not None:
+    if panel.weights is not None and options["weights"] == "equal":
         found.append(
             Check(
-                "weights_not_used", None, None, "The weights of the panel are not used: every change counts the same."
+                "weights_not_used",
+                None,
+                None,
+                "The weights of the panel are not used: every change counts the same. For weighted effects, weights='panel'.",
             )
         )
     absent = int((~panel.observed).sum())
