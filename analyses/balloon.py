@@ -205,6 +205,7 @@ def remarks(results: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         f"{sample['falls']} municipalities had a steep fall; {sample['bordering_only']} more border one without having fallen themselves. The fifteen largest falls are listed below.",
         f"Falls laid three years earlier give a ratio of {row['value']:.2f} next door (p = {row['p_value']:.2f}); relief laid two years earlier {strip['value']:.2f} (p = {strip['p_value']:.2f}).",
+        "Rings run along common borders and within departments. Rings along rivers, by which leaf and base travel, cannot be drawn from open figures held here: they say which municipalities touch and give one point in each, but neither the outlines of municipalities nor the rivers, so that it is not known which share a river.",
     )
 
 
