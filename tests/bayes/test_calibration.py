@@ -98,33 +98,36 @@ def synthesis_ranks(n):
 
 
 def two_by_two(panel):
-    """Return the Poisson difference in differences of two units, in closed form."""
+    """Return the Poisson difference in differences of two groups of units, in closed form, over the cells that are observed."""
     treated, after = panel.D.any(axis=1), panel.D.any(axis=0)
     cells = [(a, b) for a in (treated, ~treated) for b in (after, ~after)]
-    y = np.array([panel.Y[np.ix_(a, b)].sum() for a, b in cells])
-    people = np.array([panel.population[np.ix_(a, b)].sum() for a, b in cells])
+    y = np.array([np.nansum(panel.Y[np.ix_(a, b)]) for a, b in cells])
+    people = np.array([(panel.population * panel.observed)[np.ix_(a, b)].sum() for a, b in cells])
     value = float(np.log(y / people) @ [1, -1, -1, 1])
     facts = {"estimand": "effect", "method": "two by two", "citation": "", "scale": "log"}
     return Estimate(value=value, std_error=float(np.sqrt((1 / y).sum())), **facts)
 
 
-def capture_ranks(n):
+def capture_ranks(n, *, broken=4, learn=False):
+    """The treatment begins at 4; shares that are learned are so from a break before it."""
     rng = np.random.default_rng(41)
     rows = pd.DataFrame([(u, t, int(u == 0 and t > 3)) for u in range(4) for t in range(8)], columns=["u", "t", "d"])
     rows["n"] = 1000.0
-    capture = Capture(before=(0.5, 0.06), after=(0.9, 0.03), at=4, units=(0,), reclassified=(0.0, 0.2))
+    capture = Capture(before=(0.5, 0.06), after=(0.9, 0.03), at=broken, units=(0,), reclassified=(0.0, 0.2))
     for i in range(n):
         effect = 0.5 * rng.standard_normal()
-        shares = [
+        before, after = (
             rng.beta(m * (m * (1 - m) / s**2 - 1), (1 - m) * (m * (1 - m) / s**2 - 1))
             for m, s in ((0.5, 0.06), (0.9, 0.03))
-        ]
-        shares[1] *= 1 - rng.uniform(0.0, 0.2)
-        seen = np.where(rows.u == 0, np.where(rows.t > 3, shares[1], shares[0]), 1.0)
+        )
+        after *= 1 - rng.uniform(0.0, 0.2)
+        seen = np.where(rows.u == 0, np.where(rows.t >= broken, after, before), 1.0)
         rows["y"] = rng.poisson(100 * np.exp(effect * rows.d) * seen)
         panel = Panel.from_frame(rows, unit="u", time="t", outcome="y", treated="d", population="n")
-        found = with_capture(panel, two_by_two, capture, n_draws=80, seed=i)["with_capture"]
-        yield {HEADLINE: rank(rng.permutation(found.draws[HEADLINE].to_numpy()), effect)}
+        draws = with_capture(panel, two_by_two, capture, n_draws=80, learn=learn, seed=i)["with_capture"].draws
+        shares = draws["capture[after]"] * (1 - draws["reclassified"]) / draws["capture[before]"]
+        drawn, right = {HEADLINE: draws[HEADLINE], "ratio": shares}, {HEADLINE: effect, "ratio": after / before}
+        yield {name: rank(rng.permutation(values.to_numpy()), right[name]) for name, values in drawn.items()}
 
 
 @pytest.mark.parametrize(
@@ -134,6 +137,7 @@ def capture_ranks(n):
         ("Spatial event study", lambda: event_study_ranks(60, unit_effects="spatial", family="poisson")),
         ("Hierarchical synthesis", lambda: synthesis_ranks(200)),
         ("Capture", lambda: capture_ranks(150)),
+        ("Capture learned", lambda: capture_ranks(150, broken=2, learn=True)),
     ],
     ids=lambda value: value.replace(" ", "_") if isinstance(value, str) else "",
 )

@@ -17,6 +17,10 @@ __all__ = ["Capture", "with_capture"]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 _FEWEST_DRAWS = 2
+_CANDIDATES = 8192
+# Below this effective number of candidates, prior and counts contradict one another.
+_FEWEST_WEIGHTS = 50
+_DISTANT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ def with_capture(
     fit: Callable[[Panel], Estimate],
     capture: Capture,
     *,
+    learn: bool = False,
     n_draws: int = 20,
     seed: int = 0,
 ) -> Mapping[str, Estimate]:
@@ -54,7 +59,7 @@ def with_capture(
 
     The estimand of both is that of `fit`. Captured shares are drawn from their beta priors (and the share filed elsewhere uniformly
     within its bounds); the exposure of every cell is multiplied by its share, which is what a thinned Poisson count amounts to; the
-    estimates are mixed. Nothing in the counts themselves tells capture from crime, so the priors stay as they are given.
+    estimates are mixed. With ``learn=True`` the draws are first weighted by what the untreated cells say of the break.
 
     Parameters
     ----------
@@ -63,6 +68,10 @@ def with_capture(
     fit : callable
         Panel -> Estimate on the log scale, such as ``partial(bayesian_event_study, family="poisson")`` or an `imputation`.
     capture : Capture
+    learn : bool
+        Let `fit` estimate the jump of the counts at the break, from cells without treatment, and update the shares by it. The units whose
+        source changes then need untreated periods on both sides of the break, and units beside them whose source does not change.
+        Only the ratio of the two shares is learned; the priors decide the rest.
     n_draws : int
         Number of captured shares drawn, each of which costs a fit.
     seed : int
@@ -76,11 +85,13 @@ def with_capture(
     Raises
     ------
     DesignError
-        Where the panel has no population, a share is impossible, or the fit is not on the log scale.
+        Where the panel has no population, a share is impossible, or the fit is not on the log scale; with ``learn=True``, where no
+        untreated cell shows the break.
 
     Assumptions
     -----------
-    Within a regime, the same share is captured in every unit and period it concerns, whether treated or not.
+    Within a regime, the same share is captured in every unit and period it concerns, whether treated or not. To learn from the counts,
+    moreover: without the break and without treatment, the units it concerns would have moved as the others did.
 
     References
     ----------
@@ -106,15 +117,62 @@ def with_capture(
             f"with_capture needs effects on the log scale, but {plain.method} is on the {plain.scale} scale. Use family='poisson'."
         )
     rng = np.random.default_rng(seed)
-    shares = pd.DataFrame(
+    shares, found = _shares(capture, fit(_break_panel(panel, capture)) if learn else None, n_draws, rng)
+    estimates = [fit(_thinned(panel, capture, *row)) for row in shares.itertuples(index=False)]
+    return {"as_counted": plain, "with_capture": _mixed(plain, estimates, shares, capture, found, rng)}
+
+
+def _shares(
+    capture: Capture, jump: Estimate | None, n: int, rng: np.random.Generator
+) -> tuple[pd.DataFrame, tuple[Check, ...]]:
+    """Return shares drawn from their priors, or from prior times likelihood of the jump at the break, and what was learned."""
+    candidates = pd.DataFrame(
         {
-            "capture[before]": _beta(rng, capture.before, n_draws),
-            "capture[after]": _beta(rng, capture.after, n_draws),
-            "reclassified": rng.uniform(*capture.reclassified, n_draws),
+            "capture[before]": _beta(rng, capture.before, _CANDIDATES),
+            "capture[after]": _beta(rng, capture.after, _CANDIDATES),
+            "reclassified": rng.uniform(*capture.reclassified, _CANDIDATES),
         }
     )
-    estimates = [fit(_thinned(panel, capture, *row)) for row in shares.itertuples(index=False)]
-    return {"as_counted": plain, "with_capture": _mixed(plain, estimates, shares, capture, rng)}
+    known = candidates["capture[after]"] * (1 - candidates["reclassified"]) / candidates["capture[before]"]
+    candidates = candidates.iloc[np.argsort(known.to_numpy())]
+    implied = np.sort(np.log(known.to_numpy()))
+    weight, found = (np.ones(_CANDIDATES), ()) if jump is None else _weights(jump, implied)
+    # Systematic, in the order of the ratio that moves the effect: few draws then stand for the whole distribution.
+    picked = np.searchsorted(np.cumsum(weight) / weight.sum(), (np.arange(n) + rng.random()) / n)
+    return candidates.iloc[rng.permutation(picked)].reset_index(drop=True), found
+
+
+def _weights(jump: Estimate, implied: Floats) -> tuple[Floats, tuple[Check, ...]]:
+    """Return the likelihood of log ratios (n,) of the shares, and the check that compares the jump with their prior."""
+    log = -0.5 * ((implied - jump.value) / jump.std_error) ** 2
+    weight = np.exp(log - log.max())
+    text = (
+        f"At the break the untreated counts changed by a log ratio of {jump.value:.2f} (standard error {jump.std_error:.2f}); the priors of the "
+        f"shares say {implied.mean():.2f} (standard deviation {implied.std():.2f})"
+    )
+    if weight.sum() ** 2 < _FEWEST_WEIGHTS * (weight**2).sum():
+        raise DesignError(f"{text}, which the two hardly allow together. Widen the priors, or use learn=False.")
+    distance = float(abs(jump.value - implied.mean()) / np.hypot(jump.std_error, implied.std()))
+    text = f"{text}: {distance:.1f} standard deviations apart."
+    return weight, (Check("capture_learned", True if distance < _DISTANT else None, distance, text),)
+
+
+def _break_panel(panel: Panel, capture: Capture) -> Panel:
+    """Return the untreated cells of the panel, with the second regime in place of the treatment."""
+    concerned, second = _concerned(panel, capture), np.arange(panel.n_periods) >= panel.position(capture.at)
+    free = panel.observed & ~panel.D
+    missing = {
+        "after the break": not free[np.ix_(concerned, second)].any(),
+        "before the break": not free[np.ix_(concerned, ~second)].any(),
+        "in units whose source does not change": not free[~concerned].any(),
+    }
+    if any(missing.values()):
+        raise DesignError(
+            f"The counts cannot tell capture from effect: there is no untreated cell {' or '.join(where for where, gone in missing.items() if gone)}. "
+            "Use learn=False, where the priors of the shares stay as they are given."
+        )
+    broken = panel.with_treatment(concerned[:, None] & second)
+    return broken.with_outcome(np.where(panel.D, np.nan, panel.Y))
 
 
 def _validate(panel: Panel, capture: Capture, n_draws: int) -> None:
@@ -143,15 +201,24 @@ def _thinned(panel: Panel, capture: Capture, before: float, after: float, elsewh
     """Return the panel with exposure times the share of its events that the counts hold."""
     assert panel.population is not None
     share = np.where(np.arange(panel.n_periods) < panel.position(capture.at), before, after * (1 - elsewhere))
-    concerned = np.ones(panel.n_units, dtype=bool)
-    if capture.units is not None:
-        concerned = panel.units.isin(list(capture.units))
     # A unit whose source does not change keeps its exposure: only changes move an effect.
-    return replace(panel, population=panel.population * np.where(concerned[:, None], share, 1.0))
+    return replace(panel, population=panel.population * np.where(_concerned(panel, capture)[:, None], share, 1.0))
+
+
+def _concerned(panel: Panel, capture: Capture) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Return whether the source of each unit (N,) changes."""
+    if capture.units is None:
+        return np.ones(panel.n_units, dtype=bool)
+    return np.asarray(panel.units.isin(list(capture.units)))
 
 
 def _mixed(
-    plain: Estimate, estimates: list[Estimate], shares: pd.DataFrame, capture: Capture, rng: np.random.Generator
+    plain: Estimate,
+    estimates: list[Estimate],
+    shares: pd.DataFrame,
+    capture: Capture,
+    found: tuple[Check, ...],
+    rng: np.random.Generator,
 ) -> Estimate:
     size = 1000 if plain.draws is None else len(plain.draws)
     columns = [
@@ -181,5 +248,5 @@ def _mixed(
         fit=None,
         aggregator=None,
         draws=drawn,
-        checks=(*plain.checks, *failed, Check("capture", None, float(values.std(ddof=1)), text)),
+        checks=(*plain.checks, *failed, *found, Check("capture", None, float(values.std(ddof=1)), text)),
     )
