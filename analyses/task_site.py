@@ -10,6 +10,7 @@ from analyses import settings
 from analyses.families import FAMILIES
 from analyses.family import Family
 from analyses.ledger import TASK, countries_of, entries, translations
+from analyses.sources import source_page
 from analyses.statements import TABLES as STATED
 from analyses.timelines import FIGURES as TIMELINES
 from analyses.timelines import TABLES as DATED
@@ -28,7 +29,11 @@ PUBLISHED_NUMBERS = sorted(settings.RESULTS.glob("*.json"))
 SHOWING = settings.showing()
 CODE = settings.code()
 STATEMENTS = settings.BUILD / f"{TASK}.json"
-WORDS = [settings.HERE / "untested.toml", *sorted((settings.HERE / "translations").glob("*.toml"))]
+WORDS = [
+    settings.HERE / "untested.toml",
+    settings.HERE / "sources.toml",
+    *sorted((settings.HERE / "translations").glob("*.toml")),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,7 @@ def site(line: Line, stated: Path = STATEMENTS) -> None:
         comparison=compared,
         waiting=waiting,
         entries=lines,
-        extra={"timelines": timelines(line.build / "figures")},
+        extra={"timelines": timelines(line.build / "figures"), "sources": source_page()},
         translations=translations(),
     )
 
