@@ -103,17 +103,21 @@ def test_equals_did2s_where_the_definition_is_the_same(reference_data: Any, refe
     np.testing.assert_allclose(found.path["estimate"], specs["event"]["estimate"][4:], rtol=REFERENCE)
     # Two-stage regression takes residuals around one mean; only one cohort reaches event times 2 and 3, so there they agree.
     np.testing.assert_allclose(found.path["std_error"][2:], specs["event"]["std_error"][6:], rtol=REFERENCE)
-    around_one = imputation(panel, average="event_time")
+    around_one = imputation(panel, average="event_time", centre="plain")
     np.testing.assert_allclose(around_one.path["std_error"], specs["event"]["std_error"][4:], rtol=REFERENCE)
+    around_all = imputation(panel, average="all", centre="plain")
+    np.testing.assert_allclose(
+        [around_all.value, around_all.std_error], list(specs["static"].values())[1:], rtol=REFERENCE
+    )
 
 
 def test_equals_did2s_with_covariates(reference_data: Any, reference: Any) -> None:
     panel = mpdta(reference_data("mpdta"))
     year = np.arange(panel.n_periods)
     slopes = {f"lpop{k}": np.where(year == k, panel.X["lpop"], 0.0) for k in year[1:]}
-    found = imputation(replace(panel, X=slopes), covariates=tuple(slopes))
+    found = imputation(replace(panel, X=slopes), covariates=tuple(slopes), average="all", centre="plain")
     spec = reference("mpdta_did2s")["specs"]["covariate"]
-    assert found.value == pytest.approx(spec["estimate"], rel=REFERENCE)
+    np.testing.assert_allclose([found.value, found.std_error], [spec["estimate"], spec["std_error"]], rtol=REFERENCE)
 
 
 @pytest.mark.parametrize("dataset", ["mpdta", "fect_simdata", "fect_simgsynth"])
@@ -446,3 +450,27 @@ def test_the_panel_is_left_as_it_was(panel: Panel) -> None:
     before = panel.digest
     imputation(panel, family="poisson", pretrends=2, covariates=("x",))
     assert replace(panel).digest == before
+
+
+@pytest.mark.parametrize(("average", "centre"), [("cohort", "cell"), ("event_time", "plain"), ("all", "plain")])
+def test_centres_equal_dense_twins_with_weights_and_clusters(average: Any, centre: Any, staggered: Any) -> None:
+    panel = staggered(5, gaps=0.1, weighted=True)
+    panel = replace(panel, cluster=np.arange(panel.n_units) // 3)
+    found = imputation(panel, average=average, centre=centre)
+    unit, period = np.nonzero(panel.observed)
+    y, w, treated = panel.Y[unit, period], panel.weights[unit, period], panel.D[unit, period]  # type: ignore[index]
+    design = np.column_stack([np.eye(panel.n_units)[unit], np.eye(panel.n_periods)[period]])
+    fitted = np.linalg.pinv((design[~treated] * w[~treated, None]).T @ design[~treated])
+    residual = y - design @ (fitted @ (design[~treated] * w[~treated, None]).T @ y[~treated])
+    share = np.where(treated, w, 0) / w[treated].sum()
+    # didimputation weights cells by the square of their share, did2s (a regression) by their share.
+    square = share**2 if centre == "cell" else share
+    group = pd.Series(period - panel.G[unit]) + (100 * panel.G[unit] if average == "cohort" else 0)
+    group = group if average != "all" else pd.Series(np.zeros(len(y)))
+    sums = pd.DataFrame({"top": square * residual, "bottom": square})[treated].groupby(group[treated]).sum()
+    mean = group.map(sums["top"] / sums["bottom"]).fillna(0).to_numpy()
+    untreated = -(design * w[:, None]) @ fitted @ (design.T @ share)
+    scores = np.where(treated, share * (residual - mean), untreated * residual)
+    by_cluster = np.bincount(panel.clusters[unit], scores)
+    assert found.value == pytest.approx(share @ residual, rel=ROUNDING)
+    assert found.std_error == pytest.approx(np.sqrt((by_cluster**2).sum()), rel=ROUNDING)

@@ -12,6 +12,7 @@ from crimepolicy.did.companions import LazyCompanions, refit_companion
 from crimepolicy.did.fixed_effects import Cells, EffectsFit, Family, fit_effects, regress_cells
 from crimepolicy.did.imputed import (
     Average,
+    Centre,
     Effects,
     Sums,
     Targets,
@@ -54,6 +55,7 @@ def imputation(
     carryover: int = 0,
     average: Average | None = None,
     leave_out: bool | None = None,
+    centre: Centre | None = None,
     weights: Weighting = "panel",
     variance: Variance = "analytic",
 ) -> Estimate:
@@ -89,6 +91,9 @@ def imputation(
         all. Default: ``"cohort"`` for gaussian (the published choice), ``"event_time"`` for poisson.
     leave_out : bool, optional
         Take those means without the unit's own cluster. Default: False for gaussian (the published choice), True for poisson.
+    centre : {"cluster", "cell", "plain"}, optional
+        How cells weigh in those means: clusters, or cells, by the square of their weight, or cells by their weight. Default:
+        ``"cluster"`` for gaussian (the published choice), ``"plain"`` for poisson.
     weights : {"panel", "equal"}
         Use `panel.weights` (where given) in fit and averages, or not.
     variance : {"analytic", "none"}
@@ -133,6 +138,7 @@ def imputation(
     # With one onset per place, cohort means would hide all noise of counts: docs/decisions/230.
     options["average"] = options["average"] or ("cohort" if family == "gaussian" else "event_time")
     options["leave_out"] = family == "poisson" if leave_out is None else leave_out
+    options["centre"] = centre or ("cluster" if family == "gaussian" else "plain")
     state = _prepare(panel, _Options(**options))
     path = _path_terms(state, "window" if windows else "event_time")
     again = partial(imputation, **options)
@@ -156,6 +162,7 @@ class _Options:
     carryover: int
     average: Average
     leave_out: bool
+    centre: Centre
     weights: Weighting
     variance: Variance
 
@@ -185,6 +192,8 @@ def _validate(panel: Panel, options: Mapping[str, Any]) -> None:
     choose("variance", options["variance"], Variance)
     if options["average"] is not None:
         choose("average", options["average"], Average)
+    if options["centre"] is not None:
+        choose("centre", options["centre"], Centre)
     for name in ("pretrends", "anticipation", "carryover"):
         if options[name] < 0 or options[name] != int(options[name]):
             raise DesignError(f"{name}={options[name]!r} should be a number of periods, 0 or more.")
@@ -209,7 +218,9 @@ def _prepare(panel: Panel, options: _Options) -> _State:
     fit = _fit(panel, sample, options, model)
     targets, lost = target_cells(panel, fit, sample, target, spells, options.weights)
     if options.variance == "analytic":
-        targets = with_noise(targets, panel.clusters, options.family, options.average, options.leave_out)
+        targets = with_noise(
+            targets, panel.clusters, options.family, options.average, options.leave_out, centre=options.centre
+        )
     leads = _fit_leads(panel, sample, spells, options, model) if options.pretrends else None
     checks = _checks(panel, spells, usable, fit, targets, lost, leads, options)
     return _State(panel, options, fit, targets, leads, checks)

@@ -15,6 +15,7 @@ from crimepolicy.panel import Panel
 
 __all__ = [
     "Average",
+    "Centre",
     "Effects",
     "Sums",
     "Targets",
@@ -31,6 +32,7 @@ Ints = np.ndarray[Any, np.dtype[np.intp]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 Effects = Literal["unit+period", "unit+region:period"]
 Average = Literal["cohort", "event_time", "all"]
+Centre = Literal["cluster", "cell", "plain"]
 Weighting = Literal["panel", "equal"]
 
 _COARSER: dict[str, tuple[Average, ...]] = {
@@ -165,6 +167,7 @@ def with_noise(
     average: Average,
     leave_out: bool,
     kind: Ints | None = None,
+    centre: Centre | None = None,
 ) -> Targets:
     """Return the targets with the deviation of each cell from the mean effect of its group.
 
@@ -180,14 +183,19 @@ def with_noise(
         Take the mean without the own cluster; a cluster alone in its group is compared with the next coarser group.
     kind : int array (m,), optional
         Cells of different kinds are never in one group.
+    centre : {"cluster", "cell", "plain"}, optional
+        Whether clusters or cells count by the square of their weight in that mean, or cells by their weight. Default: ``"cluster"``
+        for gaussian, ``"plain"`` for poisson.
     """
+    centre = centre or ("cluster" if family == "gaussian" else "plain")
     chain = _COARSER[average]
     cluster = pd.factorize(clusters)[0][targets.unit]
     residual = np.full(len(targets.unit), np.nan)
     for level in chain if leave_out else chain[:1]:
         group = effect_groups(targets, level)
         group = group if kind is None else _codes(group, kind)
-        residual = np.where(np.isnan(residual), _centred(targets, group, cluster, family, leave_out), residual)
+        centred = _centred(targets, group, cluster, family, leave_out, centre)
+        residual = np.where(np.isnan(residual), centred, residual)
     # With one treated cluster in all, nothing is left to compare it with; a check says so.
     return replace(targets, noise=np.nan_to_num(residual))
 
@@ -235,7 +243,7 @@ def sum_cells(fit: EffectsFit, targets: Targets, terms: Sequence[Ints], *, varia
     return Sums(observed, imputed, weight, exposure, count, noise, influence(fit, cells))
 
 
-def _centred(targets: Targets, group: Ints, cluster: Ints, family: Family, leave_out: bool) -> Floats:
+def _centred(targets: Targets, group: Ints, cluster: Ints, family: Family, leave_out: bool, centre: Centre) -> Floats:
     pair = _codes(group, cluster)
     size = int(pair.max()) + 1
     group_of = np.zeros(size, dtype=np.intp)
@@ -243,16 +251,17 @@ def _centred(targets: Targets, group: Ints, cluster: Ints, family: Family, leave
     poisson = family == "poisson"
     effect = targets.observed if poisson else targets.observed - targets.imputed
     base = targets.imputed if poisson else targets.weight
-    top, bottom = np.bincount(pair, effect, size), np.bincount(pair, base, size)
-    if not poisson:
+    times = base if centre == "cell" else np.ones_like(base)
+    top, bottom = np.bincount(pair, effect * times, size), np.bincount(pair, base * times, size)
+    if centre == "cluster":
         # The mean that makes the sum of squares smallest weights a cluster by the square of its weight.
         top, bottom = top * bottom, bottom * bottom
     above, below = np.bincount(group_of, top)[group_of], np.bincount(group_of, bottom)[group_of]
     if leave_out:
         above, below = above - top, below - bottom
     known = below > _ALONE * (below + bottom)
-    centre = np.where(known, above / np.where(known, below, 1.0), np.nan if leave_out else 0.0)
-    return np.asarray(effect - centre[pair] * base)
+    mean = np.where(known, above / np.where(known, below, 1.0), np.nan if leave_out else 0.0)
+    return np.asarray(effect - mean[pair] * base)
 
 
 # Share of a group outside the own cluster below which it is rounding error.
