@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.linalg.lapack import dposv, dpotrs
 from scipy.optimize import linprog, nnls
 from scipy.stats import norm, qmc
 
+from crimepolicy.synth.cells import cell_weights
 from crimepolicy.synth.weights import simplex_weights
 
 __all__ = ["VSearch", "nested_v"]
@@ -15,12 +17,11 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 _SPREAD = 3.0  # standard deviation of the logarithms of the weights that are tried
 _FLOOR = 1e-6
-_STEPS = (8, 60)  # quasi-Newton steps from every start, then from the best few
-_KEPT = 3
-_JUMP = 2.0
-_PROMISING = 1.3
-_STOP = 1e-7
-_BISECTIONS = 12
+_STEPS = (6, 60)  # quasi-Newton steps from every start, then from the best
+_JUMPS, _REACH = (0.3, 1.0, 2.0), 12.0
+_TINY = 1e-12
+# Bisections and relative gain that end a search: one stuck at a kink is left soon, the best of all is looked at closely.
+_COARSE, _FINE = (6, 1e-6), (20, 1e-9)
 _DECREASE, _CURVATURE = 1e-4, 0.9
 _AGREE = 1e-3
 _SLACK = 1e-8
@@ -66,7 +67,8 @@ def nested_v(predictors: Floats, outcomes: Floats, *, guesses: tuple[Floats, ...
 
     The loss is smooth while the same donors carry weight, and has kinks and many local minima where they change. Points
     of a low-discrepancy sequence are screened, the best are improved by quasi-Newton steps with the exact gradient, and
-    one start comes from a linear programme: the weights under which the best outcome fit is nearest to optimal.
+    from two of their ends the search jumps to the exact optima of other cells (see `cell_weights`). One start comes from a
+    linear programme: the weights under which the best outcome fit is nearest to optimal.
 
     Parameters
     ----------
@@ -77,7 +79,7 @@ def nested_v(predictors: Floats, outcomes: Floats, *, guesses: tuple[Floats, ...
     guesses : tuple of float array (k,)
         Further starts.
     starts : int
-        Local searches from the best of about 64 times as many screened points, and half the jumps away from the best.
+        Local searches from the best of about 32 times as many screened points, and an eighth of the jumps away from two of them.
 
     Returns
     -------
@@ -87,15 +89,18 @@ def nested_v(predictors: Floats, outcomes: Floats, *, guesses: tuple[Floats, ...
     best_fit = simplex_weights(outcomes, np.zeros(len(outcomes))).weights
     bound = float(((outcomes @ best_fit) ** 2).mean())
     given = [np.log(np.maximum(v / v.sum(), _FLOOR)) for v in (*guesses, problem.rationalising(best_fit))]
-    ends = [problem.descend(theta, _STEPS[0]) for theta in (*given, *problem.screen(starts))]
-    ends = sorted(ends, key=lambda end: end[0])
-    ends = [*(problem.descend(theta, _STEPS[1]) for _, theta in ends[:_KEPT]), *ends[_KEPT:]]
-    ends += problem.hop(min(ends, key=lambda end: end[0]), 2 * starts)
-    losses, thetas = np.array([loss for loss, _ in ends]), [theta for _, theta in ends]
-    order = np.argsort(losses, kind="stable")
-    v = _normalised(thetas[order[0]])
+    ends = sorted((problem.descend(theta, _STEPS[0]) for theta in (*given, *problem.screen(starts))), key=_loss)
+    ends[0] = problem.descend(ends[0][1], _STEPS[1])
+    # From two ends that differ, so that agreement says something.
+    other = next((i for i, end in enumerate(ends) if end[0] > ends[0][0] * (1 + _AGREE)), 0)
+    for i in {0, other}:
+        far = problem.descend(problem.hop(ends[i], 8 * starts)[1], _STEPS[1], _FINE)
+        # The best of a cell may need weights without limit, which none attain.
+        ends[i] = min(far, ends[i], key=_loss)
+    ends.sort(key=_loss)
+    v = _normalised(ends[0][1])
     weights = problem.donors(v)
-    return VSearch(v, weights, float(((outcomes @ weights) ** 2).mean()), losses[order], bound)
+    return VSearch(v, weights, float(((outcomes @ weights) ** 2).mean()), np.array([loss for loss, _ in ends]), bound)
 
 
 class _Nested:
@@ -106,7 +111,7 @@ class _Nested:
         self.stacked = np.ones((len(predictors) + 1, predictors.shape[1]))
         self.target = np.zeros(len(predictors) + 1)
         self.target[-1] = 1.0
-        self.support: np.ndarray[Any, np.dtype[np.intp]] | None = None
+        self.support: _Support | None = None
 
     def donors(self, v: Floats) -> Floats:
         np.multiply(np.sqrt(v * len(v))[:, None], self.predictors, out=self.stacked[:-1])
@@ -120,60 +125,50 @@ class _Nested:
     def loss_and_gradient(self, theta: Floats) -> tuple[float, Floats]:
         """Return the loss and its gradient in the logarithms of the weights, by the adjoint of the inner optimum."""
         v = _normalised(theta)
-        support, columns, shares, inverse = self._optimum(v)
-        outcomes = self.outcomes[:, support]
-        gaps = outcomes @ shares
-        adjoint = inverse[:-1, :-1] @ (outcomes.T @ gaps) * (2.0 / len(gaps))
-        slope = -v * (columns @ adjoint) * (columns @ shares)
+        support, shares, factor, apart = self._optimum(v)
+        gaps = support.outcomes @ shares
+        adjoint = dpotrs(factor, gaps @ support.outcomes)[0]
+        adjoint -= shares * adjoint.sum()
+        slope = (support.columns @ adjoint) * apart * v * (-2.0 * len(v) / len(gaps))
         return float(gaps @ gaps) / len(gaps), slope - v * slope.sum()
 
-    def _optimum(self, v: Floats) -> tuple[Any, Floats, Floats, Floats]:
-        """Return support, its columns, its weights and the inverse of its optimality system."""
+    def _optimum(self, v: Floats) -> tuple["_Support", Floats, Floats, Floats]:
+        """Return the support, its weights, the factor of its optimality system, and synthetic less treated predictors."""
         # Along a descent the support seldom changes, and checking it costs less than finding it.
         if self.support is not None:
-            found = self._on(self.support, v)
-            if found is not None:
-                return found
-        weights = self.donors(v)
-        self.support = np.flatnonzero(weights)
-        columns = self.predictors[:, self.support]
-        return self.support, columns, weights[self.support], _inverse(columns, v)
+            shares, factor, apart = self.support.solve(v)
+            if shares.min() > 0 and self._allows(v * apart, apart):
+                return self.support, shares, factor, apart
+        used = np.flatnonzero(self.donors(v))
+        self.support = _Support(self.predictors.take(used, axis=1), self.outcomes.take(used, axis=1))
+        return self.support, *self.support.solve(v)
 
-    def _on(self, support: Any, v: Floats) -> tuple[Any, Floats, Floats, Floats] | None:
-        columns = self.predictors[:, support]
-        inverse = _inverse(columns, v)
-        shares = inverse[:-1, -1]
-        # A nearly singular system gives shares that are no weights at all.
-        if shares.min() <= 0 or abs(float(shares.sum()) - 1.0) > _SLACK:
-            return None
-        weighted = v * (columns @ shares)
-        level = float(weighted @ (columns @ shares))
-        if (weighted @ self.predictors).min() < level - _SLACK * (level + _FLOOR):
-            return None
-        return support, columns, shares, inverse
+    def _allows(self, weighted: Floats, apart: Floats) -> bool:
+        level = float(weighted @ apart)
+        return bool((weighted @ self.predictors).min() >= level - _SLACK * (level + _FLOOR))
 
-    def descend(self, theta: Floats, iterations: int) -> tuple[float, Floats]:
+    def descend(self, theta: Floats, iterations: int, patience: tuple[int, float] = _COARSE) -> tuple[float, Floats]:
         """Improve by quasi-Newton steps whose line search, bisection for the weak Wolfe conditions, copes with kinks."""
         loss, gradient = self.loss_and_gradient(theta)
         inverse = np.eye(len(theta)) / max(float(np.sqrt(gradient @ gradient)), np.finfo(float).tiny)
         for _ in range(iterations):
             direction = -inverse @ gradient
             before = loss
-            step, loss, new = self._line_search(theta, direction, loss, gradient)
+            step, loss, new = self._line_search(theta, direction, loss, gradient, patience[0])
             theta = theta + step * direction
-            if before - loss <= _STOP * before:
+            if before - loss <= patience[1] * before:
                 break
             inverse = _updated(inverse, step * direction, new - gradient)
             gradient = new
         return loss, theta
 
     def _line_search(
-        self, theta: Floats, direction: Floats, loss: float, gradient: Floats
+        self, theta: Floats, direction: Floats, loss: float, gradient: Floats, bisections: int
     ) -> tuple[float, float, Floats]:
         slope = float(gradient @ direction)
         low, high, step = 0.0, np.inf, 1.0
         best = (0.0, loss, gradient)
-        for _ in range(_BISECTIONS):
+        for _ in range(bisections):
             trial, new = self.loss_and_gradient(theta + step * direction)
             if trial < best[1]:
                 best = (step, trial, new)
@@ -186,20 +181,31 @@ class _Nested:
             step = 2 * low if np.isinf(high) else 0.5 * (low + high)
         return best
 
-    def hop(self, best: tuple[float, Floats], hops: int) -> list[tuple[float, Floats]]:
-        """Jump away from the best weights and descend, moving on from wherever it is better."""
-        rng, ends = np.random.default_rng(0), []
-        for _ in range(hops):
-            end = self.descend(best[1] + _JUMP * rng.normal(size=len(best[1])), _STEPS[0])
-            if end[0] < _PROMISING * best[0]:
-                end = self.descend(end[1], _STEPS[1])
-                ends.append(end)
-            best = min(best, end, key=lambda one: one[0])
-        return ends
+    def hop(self, best: tuple[float, Floats], hops: int) -> tuple[float, Floats]:
+        """Jump away from the best weights to the best of another cell, moving on from wherever it is better."""
+        rng = np.random.default_rng(0)
+        for spread in rng.choice(_JUMPS, hops):
+            best = min(best, self._in_cell(best[1] + spread * rng.normal(size=len(best[1]))), key=_loss)
+        return best
+
+    def _in_cell(self, theta: Floats) -> tuple[float, Floats]:
+        """Return the smallest loss in the cell that V leads to, and a V that attains it."""
+        v = _normalised(theta)
+        weights = self.donors(v)
+        used = np.flatnonzero(weights)
+        columns, outcomes = self.predictors.take(used, axis=1), self.outcomes.take(used, axis=1)
+        normal = v * (columns @ weights[used])
+        shares = cell_weights(columns, outcomes, np.sign(normal))
+        if shares is None:
+            return np.inf, theta
+        gaps, apart = outcomes @ shares, np.abs(columns @ shares)
+        # A predictor that is matched exactly has a weight without limit.
+        new = np.log(np.maximum(np.abs(normal), _TINY)) - np.log(np.maximum(apart, _TINY))
+        return float(gaps @ gaps) / len(gaps), np.clip(new - np.median(new), -_REACH, _REACH)
 
     def screen(self, starts: int) -> list[Floats]:
         """Return the best of a fixed set of points, as logarithms of weights."""
-        powers = int(np.ceil(np.log2(64 * starts)))
+        powers = int(np.ceil(np.log2(32 * starts)))
         points = qmc.Sobol(len(self.predictors), scramble=False).random_base2(powers)[1:]
         thetas = _SPREAD * norm.ppf(points)
         losses = np.array([self.loss(_normalised(theta)) for theta in thetas])
@@ -225,6 +231,10 @@ class _Nested:
         return np.asarray(found.x[:k]) if found.x is not None else np.full(k, 1.0 / k)
 
 
+def _loss(end: tuple[float, Floats]) -> float:
+    return end[0]
+
+
 def _normalised(theta: Floats) -> Floats:
     v = np.exp(theta - theta.max())
     return np.asarray(v / v.sum())
@@ -240,13 +250,20 @@ def _updated(inverse: Floats, step: Floats, change: Floats) -> Floats:
     return inverse + weight * np.outer(step, step) - (np.outer(moved, step) + np.outer(step, moved)) / curvature
 
 
-def _inverse(columns: Floats, v: Floats) -> Floats:
-    """Return the inverse of the optimality system ``[X'VX, 1; 1', 0]`` of weights that sum to one."""
-    n = columns.shape[1]
-    system = np.ones((n + 1, n + 1))
-    system[:n, :n] = columns.T @ (v[:, None] * columns)
-    system[n, n] = 0.0
-    try:
-        return np.linalg.inv(system)
-    except np.linalg.LinAlgError:
-        return np.linalg.pinv(system)
+class _Support:
+    """Donors that carry weight: their predictors (k, n) and outcomes (T, n)."""
+
+    def __init__(self, columns: Floats, outcomes: Floats) -> None:
+        self.columns, self.outcomes = columns, outcomes
+        self.ones = np.ones(columns.shape[1])
+
+    def solve(self, v: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return the weights (n,) with sum one, the factor of ``kX'VX + 11'``, and the predictors (k,) of the weights."""
+        # The ones change nothing where the sum of the weights is given, and make the system definite.
+        system = self.columns.T @ ((v * len(v))[:, None] * self.columns) + 1.0
+        factor, shares, failed = dposv(system, self.ones)
+        if failed:
+            system.flat[:: len(system) + 1] += _SLACK * len(system)
+            factor, shares, failed = dposv(system, self.ones)
+        shares = shares / shares.sum()
+        return shares, factor, self.columns @ shares
