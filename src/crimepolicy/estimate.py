@@ -173,9 +173,10 @@ class Estimate:
         **rest
             The other fields of `Estimate`.
         """
-        labels = panel.clusters[panel.units.get_indexer(psi.index)] if clusters is None else clusters
+        labels = _clusters_of(panel, psi.index) if clusters is None else clusters
         sums = cluster_sums(psi.to_numpy(), labels)
-        spread = pd.Series(np.sqrt(factor * np.einsum("nk,nk->k", sums, sums)), index=psi.columns)
+        errors = np.sqrt(factor * np.einsum("nk,nk->k", sums, sums))
+        spread = dict(zip(psi.columns.tolist(), errors.tolist(), strict=True))
         if len(sums) < 2:
             raise InferenceError(
                 f"Only one cluster ({labels[0]!r}), so nothing to compare it with: no clustered standard error exists. Choose a finer cluster, "
@@ -183,7 +184,7 @@ class Estimate:
             )
         return cls(
             value=float(value),
-            std_error=float(spread[HEADLINE]),
+            std_error=spread[HEADLINE],
             psi=psi,
             path=_with_errors(path, spread),
             cells=_with_errors(cells, spread),
@@ -249,7 +250,7 @@ class Estimate:
         quantiles of the draws, else from the placebo distribution around the estimate.
         """
         _check_level(level)
-        value, error = float(self.estimates[term]), float(self.std_errors[term])
+        value, error = self._at(term)
         if self.draws is not None and self.psi is None and term in self.draws:
             low, high = np.quantile(self.draws[term], [(1 - level) / 2, (1 + level) / 2])
             return float(low), float(high)
@@ -273,7 +274,7 @@ class Estimate:
         """Return the two-sided p-value of no effect for one term, by whatever carries the uncertainty."""
         if self.null_p is not None and term in self.null_p:
             return float(self.null_p[term])
-        value, error = float(self.estimates[term]), float(self.std_errors[term])
+        value, error = self._at(term)
         if self.draws is not None and self.psi is None and term in self.draws:
             above = float((self.draws[term] > self._no_effect).mean())
             return min(1.0, 2 * min(above, 1 - above))
@@ -553,6 +554,12 @@ class Estimate:
         joined: pd.Series = pd.concat([pd.Series({HEADLINE: headline}), *parts])
         return joined
 
+    def _at(self, term: str) -> tuple[float, float]:
+        # The headline is at hand; labelling all terms for it would cost a placebo as much as its fit.
+        if term == HEADLINE:
+            return float(self.value), float(self.std_error)
+        return float(self.estimates[term]), float(self.std_errors[term])
+
     @property
     def _no_effect(self) -> float:
         return 1.0 if self.scale == "ratio" else 0.0
@@ -565,7 +572,7 @@ class Estimate:
         return float(self._reference.ppf((1 + level) / 2))
 
     def _row(self, term: str, event_time: object, group: object, level: float) -> dict[str, Any]:
-        estimate, error = float(self.estimates[term]), float(self.std_errors[term])
+        estimate, error = self._at(term)
         low, high = self.interval(level, term)
         statistic = (estimate - self._no_effect) / error if error > 0 else float("nan")
         p = self.p_value(term)
@@ -618,12 +625,25 @@ def panel_facts(panel: Panel) -> dict[str, Any]:
 
 def _terms(frame: pd.DataFrame) -> list[str]:
     if "time" in frame.columns and "group" in frame.columns:
-        return [path_term("cell", f"{g}, {t}") for g, t in zip(frame["group"], frame["time"], strict=True)]
+        pairs = zip(_written(frame["group"]), _written(frame["time"]), strict=True)
+        return [path_term("cell", f"{g}, {t}") for g, t in pairs]
     return [path_term(str(frame.index.name), label) for label in frame.index]
 
 
-def _with_errors(frame: pd.DataFrame | None, spread: pd.Series) -> pd.DataFrame | None:
-    return None if frame is None else frame.assign(std_error=spread.reindex(_terms(frame)).to_numpy())
+def _written(labels: pd.Series) -> Any:
+    """Return labels that print as they should; periods one by one would take long."""
+    return labels.astype(str).tolist() if isinstance(labels.dtype, pd.PeriodDtype) else labels
+
+
+def _clusters_of(panel: Panel, units: pd.Index) -> Array:
+    return panel.clusters if units.is_(panel.units) else panel.clusters[panel.units.get_indexer(units)]
+
+
+def _with_errors(frame: pd.DataFrame | None, spread: Mapping[str, float]) -> pd.DataFrame | None:
+    # A dictionary: looking labels up through an index would be a tenth of the cost of a placebo fit.
+    if frame is None:
+        return None
+    return frame.assign(std_error=np.array([spread.get(term, np.nan) for term in _terms(frame)], dtype=float))
 
 
 def _exponential(frame: pd.DataFrame | None) -> pd.DataFrame | None:
