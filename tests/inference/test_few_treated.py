@@ -155,6 +155,9 @@ def test_what_is_not_defined_says_so(panels: Panels, estimators: Estimators) -> 
         (40, 5, {"cluster": False, "wild_bootstrap": False, "conley_taber": True, "sign_change_test": False}),
         (40, 7, {"cluster": True, "wild_bootstrap": True, "conley_taber": True, "sign_change_test": None}),
         (12, 1, {"cluster": False, "placebo_test": False, "conley_taber": False, "randomization_test": None}),
+        # 56 sets of three among eight places, but three cannot stand in for four.
+        (11, 3, {"cluster": False, "placebo_test": None}),
+        (7, 4, {"cluster": False, "placebo_test": False}),
     ],
 )
 def test_list_of_valid_tools(
@@ -166,6 +169,15 @@ def test_list_of_valid_tools(
     }
     # Six treated clusters are the first for which 2 / 2**q is below 0.05.
     assert {name: found[name] for name in expected} == expected
+
+
+def test_list_without_untreated_places(panels: Panels, estimators: Estimators) -> None:
+    panel = panels["normal"](8, 12, treated=4, at=5)
+    D = panel.D | (np.arange(12) >= 8)
+    found = {check.name: check for check in few_treated(estimators["two_way"](panel.with_treatment(D)))}
+    assert found["cluster"].passed
+    assert "earlier dates with later ones" in found["cluster"].text
+    assert found["placebo_test"].passed is found["sign_change_test"].passed is found["conley_taber"].passed is False
 
 
 def test_list_for_another_estimator(panels: Panels, estimators: Estimators) -> None:

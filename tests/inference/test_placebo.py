@@ -126,6 +126,17 @@ def test_several_places_are_drawn_in_sets(panels: Panels, estimators: Estimators
     assert all(len(place.split(" + ")) == 3 and "u000" not in place for place, _ in one.null.index)
 
 
+def test_few_sets_are_listed_once_each(panels: Panels, estimators: Estimators) -> None:
+    effect = estimators["event_difference"](panels["normal"](7, 8, treated=2, at=5, seed=2))
+    null = placebo_test(effect, statistic="gap").null
+    # Ten pairs of five places; with two dates, who receives which matters.
+    assert len(null) == len(set(null.index)) == 10
+    D = effect.panel.D.copy()
+    D[0, 5] = False
+    staggered = estimators["event_difference"](effect.panel.with_treatment(D))
+    assert len(placebo_test(staggered, statistic="gap").null) == 20
+
+
 def test_curve_by_hand() -> None:
     path = pd.DataFrame({"estimate": [1.0, -1.0, 4.0]}, index=pd.Index([-2, -1, 0], name="event_time"))
     null = pd.DataFrame(

@@ -1,6 +1,7 @@
 """Which tools remain valid for this design, and why."""
 
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 import pandas as pd
@@ -109,8 +110,9 @@ def _counts(design: _Design) -> str:
 
 def _clustered(design: _Design) -> Check:
     fewest = min(design.treated, design.untreated) if design.untreated else design.treated
+    enough = "enough on both sides" if design.untreated else "enough to compare earlier dates with later ones"
     why = (
-        "enough on both sides"
+        enough
         if fewest >= FEW
         else f"fewer than {FEW} on one side, so their noise is not averaged and the standard error misses it"
     )
@@ -149,12 +151,16 @@ def _randomization(design: _Design) -> Check:
 
 
 def _placebo(design: _Design) -> Check:
-    smallest = 1 / (design.untreated + 1)
+    if design.untreated < max(design.treated, 2):
+        text = f"{design.untreated} untreated clusters cannot stand in for {design.treated} treated; earlier dates may (kind='time')."
+        return Check("placebo_test", False, design.untreated, text)
+    smallest = 1 / (comb(design.untreated, design.treated) + 1)
+    like = "the treated place for one" if design.treated == 1 else "the treated places for a set"
     return Check(
         "placebo_test",
         None if smallest <= 0.05 else False,
         smallest,
-        f"With one treated unit the smallest p-value is {smallest:.3g}; it takes the treated place for one like the others.",
+        f"The smallest p-value in space is {smallest:.3g}; it takes {like} like the others.",
     )
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
-from math import ceil
+from itertools import combinations, permutations, product
+from math import ceil, comb, perm
 from typing import Any, Literal
 
 import numpy as np
@@ -52,7 +52,7 @@ def placebo_test(
     estimate : Estimate
         Of any estimator; it must carry its panel and fit.
     kind : {"space", "time", "both"}
-        Give the treatment to each untreated unit in turn (with several treated units: to random sets of as many); begin it
+        Give the treatment to each untreated unit in turn (with several treated units: to sets of as many, all of them or random ones); begin it
         earlier and look only at what came before; or every combination.
     statistic : {"rmspe_ratio", "gap", "studentised"}
         Root mean squared gap after treatment over that before; the headline; the headline over its standard error.
@@ -159,8 +159,11 @@ def _places(panel: Panel, own: tuple[int, ...], draws: int, seed: int) -> list[t
         raise InferenceError(
             f"{len(controls)} untreated units cannot stand in for {len(own)} treated. Use kind='time', or add units."
         )
-    if len(own) == 1:
-        return [(int(unit),) for unit in controls]
+    alike = len(np.unique(panel.D[list(own)], axis=0)) == 1
+    count = comb(len(controls), len(own)) if alike else perm(len(controls), len(own))
+    # Drawn again and again, a few sets would pass for many and make the smallest p-value too small.
+    if len(own) == 1 or count <= draws:
+        return list((combinations if alike else permutations)(controls.tolist(), len(own)))
     rng = np.random.default_rng(seed)
     # Order within a set decides who receives which schedule, so sets are drawn in random order.
     return [tuple(rng.choice(controls, len(own), replace=False).tolist()) for _ in range(draws)]
