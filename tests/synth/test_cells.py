@@ -13,7 +13,7 @@ TWIN = 1e-6  # relative to the loss: where sequential quadratic programming stop
 @pytest.mark.parametrize("seed", range(8))
 def test_no_other_weights_of_the_cell_fit_better_and_a_v_gives_them(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    predictors, outcomes = rng.normal(size=(5, 20)) + rng.normal(size=(5, 1)), rng.normal(size=(12, 20))
+    predictors, outcomes = rng.normal(size=(5, 20)) + 1.5, rng.normal(size=(12, 20))
     v = rng.dirichlet(np.ones(5))
     start = simplex_weights(np.sqrt(v)[:, None] * predictors, np.zeros(5)).weights
     used = np.flatnonzero(start)
