@@ -14,6 +14,7 @@ from crimepolicy.report.site import Entry, number
 __all__ = ["countries_of", "entries", "translations"]
 
 TASK = "statements"
+_LANGUAGES = ("es", "pt")
 
 _COUNTRIES = {
     "Mexico": ("mexico", "kingpins_mexico", "joint_operations_mexico"),
@@ -96,6 +97,13 @@ def _untested(name: str, entry: Mapping[str, str], claims: pd.DataFrame) -> Entr
 
 
 def translations() -> dict[str, Any]:
-    """Return the words of the claims by language."""
-    files = sorted((settings.HERE / "translations").glob("*.toml"))
-    return {file.stem: tomllib.loads(file.read_text(encoding="utf-8")) for file in files}
+    """Return the words of the claims by language and, as `phrases`, the book of what recurs on their pages."""
+    book = _words("phrases")
+    return {
+        code: _words(code) | {"phrases": {english: texts[place] for english, texts in book.items()}}
+        for place, code in enumerate(_LANGUAGES)
+    }
+
+
+def _words(name: str) -> dict[str, Any]:
+    return tomllib.loads((settings.HERE / "translations" / f"{name}.toml").read_text(encoding="utf-8"))

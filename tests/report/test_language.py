@@ -25,6 +25,13 @@ def test_numbers_follow_the_language(code, thousand, half, rise):
     assert words.change(0.92).startswith("\u2212")
 
 
+def test_numbers_in_a_text_follow_the_language_and_years_stay():
+    text = "1,234.5 in 2008-2012, \u22128% at p = .05"
+    assert language("en").notation(text) == "1,234.5 in 2008-2012, \u22128% at p = 0.05"
+    assert language("pt").notation(text) == "1.234,5 in 2008-2012, \u22128% at p = 0,05"
+    assert language("es").notation(text) == "1\u202f234,5 in 2008-2012, \u22128\u202f% at p = 0,05"
+
+
 @pytest.mark.parametrize("code", LANGUAGES)
 def test_a_reading_names_the_estimate_and_both_ends(code):
     text = language(code).reading(Headline(1.4, 0.92, 2.13, 1.5, "ratio"), "killings")

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("index.html", "K01.html", "family-kingpins.html", "tasks.html", "es/index.html", "pt/K01.html")
+PAGES = (
+    "index.html", "K01.html", "family-kingpins.html", "tasks.html", "es/index.html", "pt/K01.html", "es/family-kingpins.html",
+)  # fmt: skip
 pytestmark = pytest.mark.browser
 
 
@@ -43,13 +45,12 @@ def drawn(results):
     """Return invented placebo draws of the published spread."""
     rng = np.random.default_rng(0)
     spread = {name: window["uncertainty"] for name, window in results["kingpins_main"]["windows"].items()}
-    placebos = {
+    return {
         "kingpins_main": {
             kind: {name: rng.normal(0, errors[f"sd_{kind}"], 99).tolist() for name, errors in spread.items()}
             for kind in ("dates", "places")
         }
     }
-    return placebos
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +214,21 @@ def test_the_language_switch_leads_to_the_same_claim(visit):
     assert tab.url.endswith("pt/K01.html")
     tab.click(".languages a[hreflang=en]")
     assert tab.url.endswith("/K01.html")
+
+
+@pytest.mark.parametrize(("code", "section"), [("es", "Qué se compara con qué"), ("pt", "O que se compara com o quê")])
+def test_a_page_in_another_language_is_whole_and_marks_what_is_english(visit, code, section):
+    english, tab = visit("K01.html"), visit(f"{code}/K01.html")
+    for part in ("main section", "figure img", "main table", "main td"):
+        assert tab.locator(part).count() >= 0.95 * english.locator(part).count() - english.locator(".card").count(), (
+            part
+        )
+    assert tab.locator("main h2", has_text=section).count() == 1
+    marked = tab.locator("main span[lang=en]")
+    assert marked.count() > 0
+    # Headings of sections, figures and columns are all told.
+    assert tab.locator("main h2 span[lang=en], main h3 span[lang=en], main thead span[lang=en]").count() == 0
+    assert "0,05" in tab.locator("main").inner_text()
 
 
 @pytest.mark.parametrize("page", PAGES)

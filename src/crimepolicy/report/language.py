@@ -1,5 +1,6 @@
 """Numbers and readings in the words and the notation of a language: English, Spanish or Portuguese."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ LANGUAGES = ("en", "es", "pt")
 _TEXTS = Path(__file__).parent / "texts"
 _SEPARATORS = {"en": (",", "."), "es": ("\u202f", ","), "pt": (".", ",")}
 """Between thousands, and before decimals."""
+_NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d*\.\d+")
 _PERCENT = {"en": "%", "es": "\u202f%", "pt": "%"}
 
 
@@ -89,6 +91,11 @@ class Language:
         percent = round(100 * abs(ratio - 1))
         sense = "same" if percent == 0 else "more" if ratio > 1 else "fewer"
         return self.texts["reading"][form + sense].format(percent=self._separated(f"{percent:,}"), events=events)
+
+    def notation(self, text: str) -> str:
+        """Return a text with its English numbers written as this language writes them; years and dates stay."""
+        shown = _NUMBER.sub(lambda found: self._separated("0" * found[0].startswith(".") + found[0]), text)
+        return shown.replace("%", _PERCENT[self.code])
 
     def _separated(self, text: str) -> str:
         thousands, decimals = _SEPARATORS[self.code]

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from crimepolicy.claims.claim import Claim
-from crimepolicy.claims.verdict import Headline, Verdict
+from crimepolicy.claims.expression import names_in
+from crimepolicy.claims.verdict import Finding, Headline, Verdict
 from crimepolicy.data.dictionary import Dictionary
 from crimepolicy.errors import DataError
 from crimepolicy.report.language import LANGUAGES, Language, language
+from crimepolicy.report.phrases import Phrases
 
 __all__ = [
     "Cell",
@@ -206,7 +208,9 @@ def write_site(
     extra : mapping of str to Section
         Further pages by file name, such as ``{"timelines": Section(...)}``; those that the navigation knows are linked there.
     translations : mapping of str to mapping
-        Words of the claims by language and claim; a page is written in every language that has words for all its parts.
+        Words of the claims by language and claim; a page is written in every language that has words for all its parts. The
+        rest of a page is told by the phrases under ``phrases`` (see `crimepolicy.report.phrases`), or stays in English and
+        is marked so.
 
     Raises
     ------
@@ -239,7 +243,7 @@ def _copy(folder: Path, site: _Site, tasks: Sequence[TaskRecord]) -> None:
 def _write_language(
     folder: Path, site: _Site, words: Language, tasks: Sequence[TaskRecord], cards: Mapping[str, Dictionary]
 ) -> None:
-    """Write the pages of one language; beyond English, the ledger and the answer to each claim."""
+    """Write the pages of one language: the ledger, the claims and the families; in English also tasks, data and the rest."""
     english = words.code == "en"
     place = folder if english else folder / words.code
     place.mkdir(exist_ok=True)
@@ -249,16 +253,13 @@ def _write_language(
     for page in site.pages:
         if english or _translated(site, words.code, page):
             used = {name: cards[name] for name in page.tables}
-            _write(
-                environment,
-                "claim.html",
-                place / f"{page.id}.html",
-                shared | {"page": page, "cards": used, "here": page.id},
-            )
+            told = shared | {"page": page, "cards": used, "here": page.id, "tally": _Tally()}
+            _write(environment, "claim.html", place / f"{page.id}.html", told)
+    for family in _families(site):
+        told = shared | {"family": family, "here": f"family-{family}"}
+        _write(environment, "family.html", place / f"family-{family}.html", told)
     if english:
         _write(environment, "tasks.html", place / "tasks.html", shared | {"tasks": tasks, "cards": cards, "here": ""})
-        for family in _families(site):
-            _write(environment, "family.html", place / f"family-{family}.html", shared | {"family": family, "here": ""})
         for name, section in site.extra.items():
             _write(environment, "extra.html", place / f"{name}.html", shared | {"section": section, "here": ""})
 
@@ -311,8 +312,39 @@ def _task_names(site: _Site) -> list[str]:
 # ------------------------------------------------------------------------------------------------------------ rendering
 
 
+@dataclass(slots=True)
+class _Tally:
+    """Words of one page, and those among them that stayed in English."""
+
+    words: int = 0
+    english: int = 0
+
+    def add(self, text: str, *, told: bool) -> None:
+        """Count a text."""
+        count = len(text.split())
+        self.words += count
+        self.english += 0 if told else count
+
+    @property
+    def percent(self) -> int:
+        """How much of the page stayed in English."""
+        return round(100 * self.english / max(self.words, 1))
+
+
 def _environment(words: Language, site: _Site) -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+    from markupsafe import Markup
+
+    phrases = Phrases(words, site.translations.get(words.code, {}).get("phrases", {}))
+
+    @pass_context
+    def say(context: Any, text: str) -> str:
+        """Return a text in the language of the page, or marked as English."""
+        if words.code == "en" or not text:
+            return text
+        told = phrases(text)
+        context["tally"].add(text, told=told is not None)
+        return Markup('<span lang="en">{}</span>').format(text) if told is None else told
 
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -329,6 +361,9 @@ def _environment(words: Language, site: _Site) -> Any:
         "smallest": words.smallest,
         "strip": lambda headline: strip(headline, words),
         "key": lambda label: label.replace(" ", "_"),
+        "say": say,
+        "plainly": lambda text: text if words.code == "en" else phrases(text) or text,
+        "failed": _failed,
         "kind_of": lambda block: type(block).__name__,
     }
     environment.globals |= {
@@ -336,6 +371,7 @@ def _environment(words: Language, site: _Site) -> Any:
         "said": lambda claim, name: _said(site, words.code, claim, name),
         "report_says": lambda page: _report_says(site, words.code, page),
         "has_page": lambda code, page: code == "en" or _translated(site, code, page),
+        "claim_page": lambda name: next((page for page in site.pages if page.id == name), None),
         "counts": _counts(site),
         "families": _families(site),
         "countries": _countries(site),
@@ -347,6 +383,12 @@ def _said(site: _Site, code: str, claim: Claim, name: str) -> str:
     """Return a text of a claim in the language of the page, or in English where there is none."""
     found = site.translations.get(code, {}).get(claim.report["id"], {}).get(claim.id, {}).get(name)
     return str(found or getattr(claim, name, ""))
+
+
+def _failed(verdict: Verdict) -> list[Finding]:
+    """Return the conditions of a credible comparison that do not hold."""
+    asked = names_in(verdict.claim.identified)
+    return [found for found in verdict.findings if found.holds is not True and found.criterion.name in asked]
 
 
 def _report_says(site: _Site, code: str, page: ClaimPage) -> str:
