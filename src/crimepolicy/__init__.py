@@ -1,6 +1,6 @@
 """Causal inference on crime panels: counts with exposure, few treated units, treatments that end, spillovers.
 
-Names load on first use, so that ``import crimepolicy`` costs little more than NumPy and pandas.
+Names load on first use, so that ``import crimepolicy`` itself costs next to nothing.
 """
 
 from importlib import import_module
@@ -8,8 +8,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from crimepolicy.errors import CrimepolicyError
-from crimepolicy.estimate import Check, Estimate
-from crimepolicy.panel import Event, Panel
 
 if TYPE_CHECKING:
     from crimepolicy.bayes.event_study import bayesian_event_study as bayesian_event_study
@@ -36,6 +34,8 @@ if TYPE_CHECKING:
     from crimepolicy.did.stacked import stacked_event_study as stacked_event_study
     from crimepolicy.did.switching import switching_effects as switching_effects
     from crimepolicy.did.two_way import two_way_fixed_effects as two_way_fixed_effects
+    from crimepolicy.estimate import Check as Check
+    from crimepolicy.estimate import Estimate as Estimate
     from crimepolicy.inference.cluster import cluster as cluster
     from crimepolicy.inference.conformal import conformal_interval as conformal_interval
     from crimepolicy.inference.conformal import conformal_test as conformal_test
@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from crimepolicy.inference.shared_noise import alvarez_ferman as alvarez_ferman
     from crimepolicy.inference.sign_change import sign_change_test as sign_change_test
     from crimepolicy.inference.wild import wild_bootstrap as wild_bootstrap
+    from crimepolicy.panel import Event as Event
+    from crimepolicy.panel import Panel as Panel
     from crimepolicy.sensitivity.breakdown import breakdown as breakdown
     from crimepolicy.sensitivity.calibration import calibrate as calibrate
     from crimepolicy.sensitivity.event_dates import dates_sensitivity as dates_sensitivity
@@ -106,6 +108,7 @@ _HOMES = {
     "did.stacked": ["stacked_event_study"],
     "did.switching": ["switching_effects"],
     "did.two_way": ["two_way_fixed_effects"],
+    "estimate": ["Check", "Estimate"],
     "inference.cluster": ["cluster"],
     "inference.conformal": ["conformal_interval", "conformal_test"],
     "inference.conley": ["conley"],
@@ -122,6 +125,7 @@ _HOMES = {
     "inference.shared_noise": ["alvarez_ferman"],
     "inference.sign_change": ["sign_change_test"],
     "inference.wild": ["wild_bootstrap"],
+    "panel": ["Event", "Panel"],
     "sensitivity.breakdown": ["breakdown"],
     "sensitivity.calibration": ["calibrate"],
     "sensitivity.event_dates": ["dates_sensitivity"],
@@ -149,7 +153,7 @@ _HOMES = {
 }
 _LAZY = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["Check", "CrimepolicyError", "Estimate", "Event", "Panel", *sorted(_LAZY)]  # noqa: PLE0604
+__all__ = ["CrimepolicyError", *sorted(_LAZY)]  # noqa: PLE0604
 __version__ = version("crimepolicy")
 
 
