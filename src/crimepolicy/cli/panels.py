@@ -16,7 +16,7 @@ Frequency = Literal["day", "week", "month", "quarter", "year", "integer"]
 Missing = Literal["raise", "keep", "zero", "drop_units"]
 
 _FILES = {".csv", ".gz", ".parquet", ".tsv", ".txt", ".zst"}
-_FILE_ONLY = ("unit", "time", "first_treated", "population", "weights", "frequency")
+_FILE_ONLY = ("unit", "time", "population", "weights", "frequency")
 
 
 def read_argument(
@@ -25,7 +25,7 @@ def read_argument(
     time: Annotated[str | None, typer.Option(help="File: column of the periods.")] = None,
     outcome: Annotated[str | None, typer.Option(help="Column of the outcome.")] = None,
     treated: Annotated[str | None, typer.Option(help="Column of 0 and 1, treated in this cell.")] = None,
-    first_treated: Annotated[str | None, typer.Option(help="File: column with the first treated period.")] = None,
+    first_treated: Annotated[str | None, typer.Option(help="Column with the first treated period.")] = None,
     dose: Annotated[str | None, typer.Option(help="Column of the intensity of treatment.")] = None,
     events: Annotated[str | None, typer.Option(help="Packaged panel: event table to lay on it.")] = None,
     where: Annotated[

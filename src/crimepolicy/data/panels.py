@@ -26,6 +26,7 @@ def load_panel(
     units: Sequence[str] | None = None,
     events: Iterable[Event] = (),
     treated: str | None = None,
+    first_treated: str | None = None,
     dose: str | None = None,
     population: bool = True,
     covariates: Sequence[str] = (),
@@ -50,7 +51,7 @@ def load_panel(
         Only these units.
     events : iterable of Event
         Interventions to lay on the panel, see `load_events`.
-    treated, dose, cluster, region : str, optional
+    treated, first_treated, dose, cluster, region : str, optional
         Columns of the table, as in `Panel.from_frame`.
     population : bool
         Use the exposure of the table, so that the outcome is a count.
@@ -80,13 +81,15 @@ def load_panel(
     >>> from crimepolicy.data import load_panel
     >>> load_panel("mexico_state_month", start="2003-01", end="2020-12")
     Panel mexico_state_month: 32 units x 216 periods (2003-01 to 2020-12), outcome homicides; 0 units treated in 0 cells
+    >>> load_panel("rio_upp_month", end="2017-12", first_treated="occupation")
+    Panel rio_upp_month: 38 units x 132 periods (2007-01 to 2017-12), outcome lethal_violence; 38 units treated in 3,081 cells
     """
     dictionary = _panel_dictionary(name)
     roles = dictionary.panel
     outcome = roles["outcome"] if outcome is None else outcome
     _known_outcome(dictionary, outcome)
     start, end = _iso("start", start), _iso("end", end)
-    extra = [column for column in (treated, dose, cluster, region, *covariates) if column]
+    extra = [column for column in (treated, first_treated, dose, cluster, region, *covariates) if column]
     table = load_table(name, columns=_columns(dictionary, outcome, extra), frame="polars")
     table = _window(_chosen(table, roles["unit"], units, name), roles["time"], start or roles.get("start"), end)
     panel = Panel.from_frame(
@@ -95,6 +98,7 @@ def load_panel(
         time=roles["time"],
         outcome=outcome,
         treated=treated,
+        first_treated=first_treated,
         dose=dose,
         population=roles.get("population") if population and outcome in roles["outcomes"] else None,
         covariates=covariates,
