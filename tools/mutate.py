@@ -12,6 +12,17 @@ from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+SYNTH = {
+    "weights": "weights",
+    "constraints": "constraints balance penalised",
+    "contamination": "contamination",
+    "augmented": "augmented donor_sensitivity pooling ridge",
+    "synthetic_did": "synthetic_did contrast covariates resampling",
+    "synthetic_control": "synthetic_control cohorts donors nested packing predictors summary",
+    "prediction_intervals": "prediction_intervals extremes in_sample out_of_sample",
+    "factor_model": "factor_model completion factor_choice factor_fit factor_replicates factor_sample factor_terms "
+    "interactive spell_time two_way",
+}
 TESTS = {
     "inference/cluster.py": "inference/test_cluster.py",
     "inference/randomization.py": "inference/test_randomization.py",
@@ -19,7 +30,7 @@ TESTS = {
     "inference/placebo.py": "inference/test_placebo.py",
     "inference/wild.py": "inference/test_wild.py",
     "inference/multiplier.py": "inference/test_multiplier.py",
-    "synth/weights.py": "synth/test_weights.py",
+    **{f"synth/{name}.py": f"synth/test_{tests}.py" for tests, names in SYNTH.items() for name in names.split()},
 }
 OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub,
