@@ -354,8 +354,10 @@ def posterior_row(label: str, fit: Estimate, column: str = "att", *, group: str 
     low, middle, high = np.exp(np.quantile(draws, [0.025, 0.5, 0.975])).tolist()
     below = float((draws < 0).mean())
     how = "posterior" if column == "att" else "prediction interval"
+    # The effect of one more removal is no test, and has no power.
+    found = float(np.exp(POWER_REACH * draws.std())) if column == "att" else None
     spread = float(fit.draws["tau"].median())
-    return effect(label, middle, low, high, detectable=float(np.exp(POWER_REACH * draws.std())), group=group, how=how, p_value=2 * min(below, 1 - below), below=below, tau=spread, removals=fit.n_units)  # fmt: skip
+    return effect(label, middle, low, high, detectable=found, group=group, how=how, p_value=2 * min(below, 1 - below), below=below, tau=spread, removals=fit.n_units)  # fmt: skip
 
 
 def effect_numbers(run: Run) -> Numbers:
@@ -373,7 +375,7 @@ def effect_numbers(run: Run) -> Numbers:
         made[f"{prefix}earlier"] = attempt(f"The same removals laid {lead} months earlier, {words}", lambda window=window, lead=lead: posterior_row("", pooled(*effects(world, section, window, lead=lead), section, run.seed)), group="placebo")  # fmt: skip
         reml = synthesise(as_estimates(found, correlation))
         made[f"{prefix}reml"] = from_estimate(f"Mean, restricted likelihood, {words}", reml, group="specification", how="Hartung-Knapp", p_value=reml.p_value())  # fmt: skip
-        made[f"{prefix}reml_prediction"] = from_estimate(f"One more removal, restricted likelihood, {words}", reml.companions["prediction"], group="specification", how="prediction interval")  # fmt: skip
+        made[f"{prefix}reml_prediction"] = from_estimate(f"One more removal, restricted likelihood, {words}", reml.companions["prediction"], group="specification", how="prediction interval") | {"detectable": None}  # fmt: skip
         counts[f"{prefix}removals"] = len(found)
     for entry in section["specification"]:
         made |= _specification(run, entry, world)

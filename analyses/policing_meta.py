@@ -157,7 +157,7 @@ def effect_numbers(run: Run) -> Numbers:
     main = _pooled(found, section)
     made = {
         "main": _row("Mean over places", main, group="main"),
-        "prediction": from_estimate("One more place", main.companions["prediction"], group="main", how="prediction interval"),
+        "prediction": from_estimate("One more place", main.companions["prediction"], group="main", how="prediction interval") | {"detectable": None},
         "earlier": _row("The same places just before", _pooled(places(section, earlier=True), section), group="placebo"),
     }  # fmt: skip
     for entry in section["specification"]:

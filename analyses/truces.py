@@ -145,7 +145,7 @@ def pooled_numbers(run: Run) -> Numbers:
     more = {"truces": len(some)}
     named = {
         "reml": from_estimate(f"Mean of {len(some)} truces", pooled, group="main", how="random effects, Hartung-Knapp", **more),
-        "prediction": from_estimate("The next truce", pooled.companions["prediction"], group="main", how="prediction interval", **more),
+        "prediction": from_estimate("The next truce", pooled.companions["prediction"], group="main", how="prediction interval", **more) | {"detectable": None},
     }  # fmt: skip
     named |= _bayes(section, some)
     best = min((row for row in listed.values() if row["value"] is not None), key=lambda row: (row["p_value"], row["value"]))  # fmt: skip

@@ -197,7 +197,10 @@ def _sentence(claim: Claim, label: Label, findings: tuple[Finding, ...], headlin
         )
         return f"Not identified: {reasons}. {estimate}, which is therefore no evidence for or against the claim."
     if label == "inconclusive":
-        return f"Inconclusive. {estimate}. With {power:.0%} power the design finds {_detectable(headline)}, so smaller effects stay open."
+        # A count, or the effect of one more event, is no test with a power of its own.
+        if headline.detectable is None:
+            return f"Inconclusive. {estimate}."
+        return f"Inconclusive. {estimate}. With {power:.0%} power the design finds {_detectable(headline.detectable, headline.scale)}, so smaller effects stay open."
     return f"{label.capitalize()}. {estimate}."
 
 
@@ -208,11 +211,8 @@ def _ends(headline: Headline) -> str:
     return f"{_number(headline.value)} ({_number(headline.low)} to {_number(headline.high)})"
 
 
-def _detectable(headline: Headline) -> str:
-    size = headline.detectable
-    if size is None:
-        return "an effect of unknown size only"
-    if headline.scale == "ratio":
+def _detectable(size: float, scale: str) -> str:
+    if scale == "ratio":
         return f"a ratio of {_number(size)} or more (or {_number(1 / size)} or less)"
     return f"an effect of {_number(size)} or more"
 
