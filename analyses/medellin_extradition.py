@@ -182,10 +182,12 @@ def null_numbers(run: Run) -> Numbers:
 def remarks(results: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what a reader needs before the figures."""
     sample, before = results[f"{SECTION}_sample"], results[f"{SECTION}_before"]
+    main, other = (results[f"{SECTION}_effects"]["rows"][name] for name in ("main", "elsewhere"))
     shares = sample["share_recorded"]
     return (
         f"The police recorded {shares['2003']:.0%} of the deaths of Medellin in 2003, {shares['2008']:.0%} in 2008, {shares['2009']:.0%} in the first ten months of 2009 and {shares['2010']:.0%} in 2010; {shares['2012']:.0%} in 2012.",
         f"An event laid a year earlier gives a ratio of {before['ratio']:.2f} in Medellin (p = {before['p_value']:.2f}) and {before['elsewhere_ratio']:.2f} in the other four cities (p = {before['elsewhere_p_value']:.2f}).",
+        f"With {len(sample['comparison'])} comparison cities no p-value can be smaller than 1/{1 + len(sample['comparison'])}; Medellin's is {main['p_value']:.3f}. The city was chosen because of what followed there, while the ratio in the other cities of that day is {other['value']:.2f} ({other['low']:.2f} to {other['high']:.2f}): what happened to one place, and no law.",
         f"The registry by comuna begins in {sample['comuna_first_month']}: it covers {sample['comuna_months_before']} months before the extradition.",
     )
 

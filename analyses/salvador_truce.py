@@ -312,10 +312,12 @@ def _remarks(results: Results) -> tuple[str, ...]:
     found = results[f"{SECTION}_effects"]["rows"]
     truce, balance, hidden = found["truce"], found["balance"], found["hidden"]
     ends = [row for row in found.values() if row["group"] == "window"]
+    others = [found[name] for name in ("asc", "sdid", "demeaned") if found[name]["value"] is not None]
     below = sum(row["high"] < 1 for row in ends)
     return (
         f"2012 and 2013 counted {number(truce['observed'])} homicides where {number(truce['expected'])} were forecast: {against_expected(truce['value'])}. Over the five years to 2016 it was {number(balance['observed'])} against {number(balance['expected'])}.",
         f"To undo the fall, {number(hidden['share_that_undoes'])} killings would have to hide behind every additional missing person; counting each as one leaves {against_expected(hidden['value'])}.",
+        f"The synthetic controls that reach the country point the same way for 2012-2013 ({', '.join(against_expected(row['value']) for row in others)}), but with so few donors their placebo tests can hardly exclude chance ({', '.join(f'p = {number(row["p_value"], 2)}' for row in others)}): the forecast decides, and rests on many countries and years.",
         f"Deaths since the first day of the truce lie below the forecast, with the whole interval, at {below} of the {len(ends)} dates at which it may be said to have ended or the count to close.",
     )
 
