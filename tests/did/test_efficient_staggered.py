@@ -159,3 +159,16 @@ def test_errors_say_what_to_do(staggered: Any) -> None:
         efficient_staggered(panel.untreated())
     with pytest.raises(DesignError, match="is not an option"):
         efficient_staggered(panel, beta="best")  # type: ignore[arg-type]
+
+
+def test_a_variance_that_the_adjustment_takes_off_whole_is_told(staggered: Any) -> None:
+    # Two units per cohort and a long past: past outcomes fit the effects perfectly.
+    panel = staggered(0, n=8, length=8)
+    found = efficient_staggered(panel, aggregate="event")
+    zero = found.std_errors == 0
+    assert zero.any()
+    check = next(check for check in found.checks if check.name == "variance_adjusted_away")
+    assert (check.passed, check.value) == (False, int(zero.sum()))
+    plain = efficient_staggered(panel, aggregate="event", variance="neyman")
+    assert (plain.std_errors > 0).all()
+    assert all(check.name != "variance_adjusted_away" for check in plain.checks)

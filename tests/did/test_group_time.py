@@ -410,3 +410,11 @@ def test_sums_over_cohorts_are_the_means_over_units(staggered: Any, control: Any
         counts = ["n_treated", "n_control"]
         pd.testing.assert_frame_equal(light.cells[counts], full.cells[counts])
         assert light.psi is None
+
+
+def test_leads_without_variation_are_not_tested(staggered: Any) -> None:
+    panel = staggered(1)
+    found = group_time_effects(panel.with_outcome(np.ones(panel.Y.shape)))
+    assert (found.value, found.std_error) == (0.0, 0.0)
+    check = next(check for check in found.checks if check.name == "pretrend")
+    assert check.passed is None

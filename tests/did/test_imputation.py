@@ -474,3 +474,21 @@ def test_centres_equal_dense_twins_with_weights_and_clusters(average: Any, centr
     by_cluster = np.bincount(panel.clusters[unit], scores)
     assert found.value == pytest.approx(share @ residual, rel=ROUNDING)
     assert found.std_error == pytest.approx(np.sqrt((by_cluster**2).sum()), rel=ROUNDING)
+
+
+@pytest.mark.parametrize("missing", [0.0, np.nan])
+def test_a_cell_without_weight_is_left_out_and_counted(panel: Panel, missing: float) -> None:
+    weights, outcome = panel.weights.copy(), panel.Y.copy()  # type: ignore[union-attr]
+    weights[::7, ::5], outcome[::7, ::5] = missing, np.nan
+    found, wanted = (imputation(replace(panel, **change)) for change in ({"weights": weights}, {"Y": outcome}))
+    assert (found.value, found.std_error) == (pytest.approx(wanted.value), pytest.approx(wanted.std_error))
+    counts = [next(c.value for c in e.checks if c.name == "missing_cells") for e in (found, wanted)]
+    assert counts[0] == counts[1]
+
+
+def test_treated_cells_without_any_event_have_no_ratio_but_an_excess(panel: Panel) -> None:
+    found = imputation(panel.with_outcome(np.where(panel.D, 0.0, panel.Y)), family="poisson")
+    assert np.isnan(found.value)
+    assert [check.name for check in found.checks if check.passed is False] == ["no_ratio"]
+    assert found.excess().value < 0
+    assert found.excess().std_error > 0

@@ -167,3 +167,20 @@ def test_excess_counts_what_the_rate_ratio_adds_to_the_events(panel: Panel, span
     assert excess.refit(panel).value == excess.value
     with pytest.raises(EstimationError, match="no count scale"):
         stacked_event_study(panel, window=WINDOW).excess()
+
+
+def test_an_event_without_weight_is_left_out_and_counted(panel: Panel) -> None:
+    weights = np.ones(panel.Y.shape)
+    weights[2] = np.nan
+    found = stacked_event_study(replace(panel, weights=weights), window=WINDOW)
+    wanted = stacked_event_study(panel.drop(["u02"]), window=WINDOW)
+    assert (found.value, found.std_error) == (pytest.approx(wanted.value), pytest.approx(wanted.std_error))
+    assert next(check.value for check in found.checks if check.name == "events_missing") == 1
+
+
+def test_events_without_any_count_after_them_have_no_ratio(panel: Panel) -> None:
+    outcome = panel.Y.copy()
+    outcome[panel.D.any(axis=1)] = 0.0
+    found = stacked_event_study(panel.with_outcome(outcome), window=WINDOW, family="poisson")
+    assert np.isnan(found.value)
+    assert [check.name for check in found.checks if check.passed is False] == ["no_ratio"]

@@ -283,10 +283,21 @@ def _packed(panel: Panel, data: _Data, contrasts: _Contrasts, effects: _Effects,
         options=options,
         n_units=len(data.rows),
         n_treated=int(np.isfinite(panel.G[data.rows]).sum()),
-        checks=(*panel.checks, *data.checks),
+        checks=(*panel.checks, *data.checks, *_adjustment(effects, adjusted)),
         fit=partial(efficient_staggered, **options),
         aggregator=_again,
     )
+
+
+def _adjustment(effects: _Effects, adjusted: bool) -> tuple[Check, ...]:
+    gone = int((effects.shrink == 0).sum())
+    if not adjusted or not gone:
+        return ()
+    text = (
+        f"What past outcomes tell takes off the whole variance of {gone} of {len(effects.shrink)} terms, whose standard error is zero: "
+        "cohorts are small beside the periods before them. Use variance='neyman'."
+    )
+    return (Check("variance_adjusted_away", False, gone, text),)
 
 
 def _again(estimate: Estimate, kind: Kind) -> Estimate:

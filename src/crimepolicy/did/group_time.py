@@ -477,7 +477,8 @@ def _leads(estimate: Estimate, leads: Ints) -> Check:
             None,
             f"{len(leads)} effects before treatment are too many for a joint test; use pretrend_test on aggregate('event').",
         )
-    terms = estimate.std_errors.iloc[1 + leads].dropna().index.tolist()
+    spread = estimate.std_errors.iloc[1 + leads]
+    terms = spread[spread > 0].index.tolist()
     try:
         found = joint_test(estimate, terms)
     except InferenceError as reason:

@@ -21,6 +21,7 @@ from crimepolicy.did.imputed import (
     model_inputs,
     sum_cells,
     target_cells,
+    usable_cells,
     with_noise,
 )
 from crimepolicy.did.spells import Spells, find_spells
@@ -211,9 +212,7 @@ def _prepare(panel: Panel, options: _Options) -> _State:
         panel, options.family, options.effects, options.covariates, options.unit_trends, options.weights
     )
     spells = find_spells(panel.D)
-    usable = panel.observed.copy()
-    for name in options.covariates:
-        usable &= ~np.isnan(panel.X[name])
+    usable = usable_cells(panel, options.covariates, options.weights)
     sample, target = _classify(panel, spells, usable, options)
     fit = _fit(panel, sample, options, model)
     targets, lost = target_cells(panel, fit, sample, target, spells, options.weights)
@@ -427,6 +426,7 @@ def _checks(
     ]
     if options.family == "poisson":
         found += [_exposure(panel), _zero_units(panel, fit, targets), _zero_periods(panel, fit, targets)]
+        found.append(_no_ratio(targets))
     if leads is not None and np.isnan(leads.estimate).any():
         gone = leads.event_time[np.isnan(leads.estimate)]
         text = f"Leads {offenders(gone.tolist())} are not identified (no cell, or no count in their cells) and are left out."
@@ -448,7 +448,7 @@ def _lost_cells(panel: Panel, lost: Ints) -> Check | None:
 def _missing_cells(panel: Panel, usable: Bools) -> Check | None:
     absent = int((~usable).sum())
     return (
-        Check("missing_cells", None, absent, f"{absent} cells without outcome or covariate are not used.")
+        Check("missing_cells", None, absent, f"{absent} cells without outcome, covariate or weight are not used.")
         if absent
         else None
     )
@@ -511,6 +511,18 @@ def _exposure(panel: Panel) -> Check | None:
         None,
         "The panel has no population, so that the unit effects stand for it; it is taken as constant over time.",
     )
+
+
+def _no_ratio(targets: Targets) -> Check | None:
+    after = ~(targets.event_time < 0)
+    observed, expected = float(targets.observed[after].sum()), float(targets.imputed[after].sum())
+    if observed > 0 and expected > 0:
+        return None
+    text = (
+        f"{observed:g} events are observed in the treated cells and {expected:.4g} are expected, so that no log ratio exists. "
+        "excess() gives the difference."
+    )
+    return Check("no_ratio", False, observed, text)
 
 
 def _zero_units(panel: Panel, fit: EffectsFit, targets: Targets) -> Check | None:

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import sparse
 
 from crimepolicy.did.fixed_effects import Cells, EffectsFit, Family, estimable, influence
+from crimepolicy.did.sample import analysis_weights
 from crimepolicy.did.spells import Spells
 from crimepolicy.errors import DesignError, offenders, suggest
 from crimepolicy.panel import Panel
@@ -24,6 +25,7 @@ __all__ = [
     "model_inputs",
     "sum_cells",
     "target_cells",
+    "usable_cells",
     "with_noise",
 ]
 
@@ -119,11 +121,19 @@ def model_inputs(
     return {
         "family": family,
         "exposure": panel.population if family == "poisson" else None,
-        "weights": panel.weights if weights == "panel" else None,
+        "weights": None if panel.weights is None or weights == "equal" else analysis_weights(panel),
         "region": pd.factorize(pd.Series(panel.region), sort=True)[0] if by_region else None,
         "covariates": [np.nan_to_num(panel.X[name]) for name in covariates],
         "unit_trends": unit_trends,
     }
+
+
+def usable_cells(panel: Panel, covariates: Sequence[str], weights: Weighting) -> Bools:
+    """Return the cells (N, T) with an outcome, covariates and, where weights are used, a weight above zero."""
+    usable = panel.observed.copy()
+    for name in covariates:
+        usable &= ~np.isnan(panel.X[name])
+    return usable if weights == "equal" else usable & (analysis_weights(panel) > 0)
 
 
 def target_cells(

@@ -9,7 +9,16 @@ import pandas as pd
 
 from crimepolicy.did.exposures import exposed_cells
 from crimepolicy.did.fixed_effects import Cells, Family, fit_effects, regress_cells
-from crimepolicy.did.imputed import Effects, Targets, Weighting, model_inputs, sum_cells, target_cells, with_noise
+from crimepolicy.did.imputed import (
+    Effects,
+    Targets,
+    Weighting,
+    model_inputs,
+    sum_cells,
+    target_cells,
+    usable_cells,
+    with_noise,
+)
 from crimepolicy.did.spells import Spells, find_spells
 from crimepolicy.errors import DesignError, choose, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, path_term
@@ -102,7 +111,7 @@ def spillover_effects(
         )
     kinds = {"direct": panel.D.copy(), **exposed_cells(panel, exposure, rings)}
     model = model_inputs(panel, family, effects, covariates, False, weights)
-    usable = panel.observed & np.all([~np.isnan(panel.X[name]) for name in covariates] or [panel.observed], axis=0)
+    usable = usable_cells(panel, covariates, weights)
     found = (_impute if estimator == "imputation" else _regress)(panel, kinds, usable, model, options)
     return found.replace(fit=partial(spillover_effects, **options))
 
@@ -249,7 +258,9 @@ def _cell_checks(kinds: Mapping[str, Bools], usable: Bools, member: Mapping[str,
         found.append(Check("empty_exposures", None, len(empty), f"No cell has the exposure {offenders(empty)}."))
     absent = int((~usable).sum())
     if absent:
-        found.append(Check("missing_cells", None, absent, f"{absent} cells without outcome or covariate are not used."))
+        found.append(
+            Check("missing_cells", None, absent, f"{absent} cells without outcome, covariate or weight are not used.")
+        )
     return found
 
 

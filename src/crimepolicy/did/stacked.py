@@ -10,6 +10,7 @@ import pandas as pd
 
 from crimepolicy.did.companions import refit_companion
 from crimepolicy.did.fixed_effects import Cells, Family, regress_cells
+from crimepolicy.did.sample import analysis_weights
 from crimepolicy.did.stacks import Control, Stack, StackLedger, build_stacks
 from crimepolicy.errors import DesignError, choose, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, panel_facts, path_term
@@ -137,7 +138,8 @@ def _prepare(panel: Panel, options: Mapping[str, Any]) -> _State:
     excluded = panel.units.get_indexer(pd.Index(list(options["exclude"]), dtype=panel.units.dtype))
     allowed = np.ones(panel.n_units, dtype=bool)
     allowed[excluded[excluded >= 0]] = False
-    stacks, ledger = build_stacks(panel.D, panel.observed, (low, high), options["control"], allowed)
+    known = panel.observed & (analysis_weights(panel) > 0)
+    stacks, ledger = build_stacks(panel.D, known, (low, high), options["control"], allowed)
     checks = _checks(panel, ledger, stacks, int((excluded < 0).sum()))
     if not stacks:
         raise DesignError(
@@ -293,7 +295,7 @@ def _estimate(state: _State, headline: Terms, path: Terms, kind: str) -> Estimat
         "citation": _CITATION,
         "options": dict(options),
         "scale": "level" if gaussian else "log",
-        "checks": state.checks,
+        "checks": (*state.checks, *_no_ratio(state, value[0])),
         "path": frame,
     }
     if options["variance"] == "none":
@@ -345,6 +347,13 @@ def _aggregate(state: _State, estimate: Estimate, kind: str, *, window: Window |
 # -------------------------------------------------------------------- checks
 
 
+def _no_ratio(state: _State, value: float) -> tuple[Check, ...]:
+    if np.isfinite(value):
+        return ()
+    text = f"The events have no {state.panel.outcome} in the periods after them (or in the reference), so that no log ratio exists."
+    return (Check("no_ratio", False, None, text),)
+
+
 def _checks(panel: Panel, ledger: StackLedger, stacks: list[Stack], unknown: int) -> tuple[Check, ...]:
     controls = np.array([len(stack.controls) for stack in stacks], dtype=int)
     number = f"{len(ledger.used)} events at {len(stacks)} dates, with {controls.min(initial=10**9)} to {controls.max(initial=0)} controls each."
@@ -352,7 +361,7 @@ def _checks(panel: Panel, ledger: StackLedger, stacks: list[Stack], unknown: int
     reasons = {
         "outside": "their window leaves the panel",
         "contaminated": "the unit is treated before the onset within the window, or starts again in it",
-        "missing": "an outcome in their window is missing",
+        "missing": "an outcome or weight in their window is missing",
         "without_control": "no unit is clean in their window",
     }
     for name, reason in reasons.items():
