@@ -1,6 +1,7 @@
 """The density by hand against independent twins: SciPy's distributions, finite differences, brute-force covariance."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import optimize, special, stats
 
@@ -76,6 +77,24 @@ def test_gradient_is_the_slope_of_the_density(options):
     ]
     np.testing.assert_allclose(slope[:: len(x) // 20], central, atol=DIFFERENCES)
     np.testing.assert_allclose(slope, numeric, atol=0.1)
+
+
+def test_levels_are_turned_so_that_counts_do_not_see_what_they_cannot_tell():
+    panel, _ = world(6, 30, n_treated=4, rate=4)
+    _, design = make(panel, moderators=pd.DataFrame({"rank": [-1.0, 1.0, 1.0, -1.0]}))
+    assert abs(np.linalg.det(design.turn)) == pytest.approx(1)
+    # Behind the two common levels: the own ones, of which as many directions are the same to the counts as a move of the common ones.
+    unseen = np.eye(design.size)[design.at["event_level"]][:2]
+    theta = np.zeros((2, design.size))
+    theta[:, design.turned] = unseen[:, design.turned] @ design.turn.T
+    assert (abs(theta).max(axis=1) > 0.1).all()
+    np.testing.assert_allclose(event_effects(design, theta), 0, atol=ROUNDING)
+    turned = density(design)
+    x = turned.start() + 0.3 * np.random.default_rng(1).standard_normal(len(turned.start()))
+    for i in [*design.turned.tolist(), *range(design.size, len(x))]:
+        step = 1e-5 * np.eye(len(x))[i]
+        central = (turned.evaluate(x + step)[0] - turned.evaluate(x - step)[0]) / 2e-5
+        assert turned.evaluate(x)[1][i] == pytest.approx(central, abs=DIFFERENCES)
 
 
 def test_compiled_pass_equals_scipy_distributions():

@@ -32,7 +32,8 @@ def count_model(density: RoundDensity) -> Any:
         h = _log_scales(scales, s)
         log_sd = _log_sd(scales, h)
         stretch = (1 - center.data_share) * (log_sd - center.log_sd)
-        theta = (center.theta + pt.dot(center.shift, pt.tanh(h - center.h)) + pt.dot(center.root, z)) * pt.exp(stretch)
+        v = (center.theta + pt.dot(center.shift, pt.tanh(h - center.h)) + pt.dot(center.root, z)) * pt.exp(stretch)
+        theta = pt.set_subtensor(v[design.turned], pt.dot(design.turn, v[design.turned])) if design.turned.size else v
         # Flat in z, so that the prior enters as a term: normal coordinates, and the stretch from z to them.
         pm.Potential("prior", pm.logp(pm.Normal.dist(0, pt.exp(log_sd)), theta).sum() + stretch.sum())
         mean = pt.exp(_log_mean(design, theta))

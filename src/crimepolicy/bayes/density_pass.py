@@ -55,6 +55,8 @@ class DensityArrays(NamedTuple):
     counts: Floats
     used: Any
     above: Floats
+    turned: Ints
+    turn: Floats
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -68,13 +70,16 @@ def density_pass(x: Floats, a: DensityArrays) -> tuple[float, float, Floats]:
     free = 1 - a.data_share
     ratio = np.exp(free * (log_sd - a.log_sd))
     away = np.tanh(h - a.h)
-    theta = (a.theta + np.dot(a.shift, away) + np.dot(a.root, np.ascontiguousarray(x[:size]))) * ratio
+    v = (a.theta + np.dot(a.shift, away) + np.dot(a.root, np.ascontiguousarray(x[:size]))) * ratio
+    theta = v.copy()
+    theta[a.turned] = np.dot(a.turn, v[a.turned])
     pull = theta * np.exp(-2 * log_sd)
     squares = theta * pull
     fitted, slope, bend = _likelihood(theta, h, a)
     value = fitted - 0.5 * (np.dot(s, s) + squares.sum()) - np.dot(a.data_share, log_sd)
     gradient = slope - pull
-    by_log_sd = gradient * theta * free + squares - a.data_share
+    gradient[a.turned] = np.dot(gradient[a.turned], a.turn)
+    by_log_sd = gradient * v * free + squares - a.data_share
     by_h = np.zeros(len(h))
     for i in range(size):
         if a.owner[i] >= 0:

@@ -116,9 +116,7 @@ def event_cells(panel: Panel, *, window: tuple[int, int], anticipation: int = 0)
 def _validate(panel: Panel, window: tuple[int, int], anticipation: int) -> None:
     if anticipation < 0 or anticipation != int(anticipation):
         raise DesignError(f"anticipation={anticipation!r} should be a number of periods, 0 or more.")
-    if not (
-        isinstance(window, tuple | list) and len(window) == 2 and all(isinstance(k, int | np.integer) for k in window)
-    ):
+    if np.shape(window) != (2,) or np.asarray(window).dtype.kind != "i":
         raise DesignError(f"window={window!r} should be two numbers of periods around the onset, such as (-12, 24).")
     if window[0] > -anticipation or window[1] < 0:
         raise DesignError(

@@ -1,5 +1,6 @@
 """From a panel and its events to the design of the count model, with priors scaled to the data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -85,6 +86,8 @@ def event_design(panel: Panel, events: EventCells, model: EventModel) -> Design:
         Block("event_level", e * own_level, model.effect_scale if fixed else model.event_scale, fixed=fixed),
         Block("event_drift", e * own.shape[1], model.drift_scale if fixed else model.event_drift_scale, fixed=fixed),
     )
+    at = positions(blocks)
+    turned, turn = _turn(level, at) if own_level and not fixed else (np.zeros(0, dtype=np.intp), np.zeros((0, 0)))
     return Design(
         counts=counts,
         offset=np.where(events.used, np.log(rate * exposure), 0.0),
@@ -102,8 +105,22 @@ def event_design(panel: Panel, events: EventCells, model: EventModel) -> Design:
         own_drift=own,
         blocks=blocks,
         dispersion_scale=model.dispersion_scale if model.family == "negative_binomial" else None,
-        at=positions(blocks),
+        turned=turned,
+        turn=turn,
+        at=at,
     )
+
+
+def _turn(level: Floats, at: Mapping[str, slice]) -> tuple[np.ndarray[Any, np.dtype[np.intp]], Floats]:
+    """Return positions and matrix that give the levels from what the data see of them.
+
+    Counts see the common level only with what the events' own levels have in common with it. The sampler moves in that sum, which
+    hardly depends on how much events differ, and in the own levels turned so that their other directions are apart.
+    """
+    e, b = level.shape
+    axes = np.linalg.qr(level, mode="complete")[0]
+    turn = np.block([[np.eye(b), -np.linalg.pinv(level) @ axes], [np.zeros((e, b)), axes]])
+    return np.concatenate([np.r_[at["levels"]], np.r_[at["event_level"]]]), turn
 
 
 def _validate_counts(panel: Panel, events: EventCells) -> None:

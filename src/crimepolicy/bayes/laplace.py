@@ -32,13 +32,13 @@ class Center:
     Attributes
     ----------
     theta : float array (size,)
-        Posterior mode of the coordinates, given the scales.
+        Posterior mode of the coordinates, given the scales; like `root`, `shift` and `data_share` before `Design.turn`.
     h : float array (Q,)
         The scales.
     log_sd : float array (size,)
         Log prior standard deviations at h.
     root : float array (size, size)
-        Upper triangular; ``root @ root.T`` is the inverse of the Fisher information plus the prior precision.
+        ``root @ root.T`` is the inverse of the Fisher information plus the prior precision.
     shift : float array (size, Q)
         How the mode moves with each scale, in the coordinates of `RoundDensity`.
     data_share : float array (size,)
@@ -70,16 +70,28 @@ def find_center(design: Design, scales: Scales, likelihood: CountLikelihood) -> 
         if change < _ENOUGH:
             break
     theta, information = _mode(design, scales, likelihood, pieces, theta, h)
-    factor, variance = _invert(information)
+    factor = _invert(information)[0]
     log_sd = scales.log_sd(h)
-    share = np.clip(1 - variance * np.exp(-2 * log_sd), 0, 1)
-    return Center(theta, h, log_sd, factor.T, _shift(scales, theta, log_sd, factor, share), share)
+    moves = _turned_back(design, _movement(scales, theta, log_sd, factor))
+    theta, root = _turned_back(design, theta), _turned_back(design, factor.T)
+    share = np.clip(1 - (root**2).sum(axis=1) * np.exp(-2 * log_sd), 0, 1)
+    return Center(theta, h, log_sd, root, moves - (1 - share)[:, None] * _owned(scales, theta), share)
 
 
-def _shift(scales: Scales, theta: Floats, log_sd: Floats, factor: Floats, share: Floats) -> Floats:
+def _turned_back(design: Design, values: Floats) -> Floats:
+    """Return values (size, ...) of the coordinates as the sampler sees them."""
+    result = values.copy()
+    result[design.turned] = np.linalg.solve(design.turn, values[design.turned])
+    return result
+
+
+def _owned(scales: Scales, theta: Floats) -> Floats:
+    return np.asarray((scales.owner[:, None] == np.arange(len(scales.names))) * theta[:, None])
+
+
+def _movement(scales: Scales, theta: Floats, log_sd: Floats, factor: Floats) -> Floats:
     """Return the derivative (size, Q) of the mode: by the implicit function theorem, since the gradient stays zero."""
-    owned = (scales.owner[:, None] == np.arange(len(scales.names))) * theta[:, None]
-    return np.asarray(2 * factor.T @ (factor @ (np.exp(-2 * log_sd)[:, None] * owned)) - (1 - share)[:, None] * owned)
+    return np.asarray(2 * factor.T @ (factor @ (np.exp(-2 * log_sd)[:, None] * _owned(scales, theta))))
 
 
 @dataclass(frozen=True, slots=True)

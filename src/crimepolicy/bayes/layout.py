@@ -70,6 +70,10 @@ class Design:
         intercept, unit, period, season, level, moderators, drift, event_level, event_drift; each may be empty.
     dispersion_scale : float or None
         Scale of the half-normal prior of 1 / sqrt(shape); None for Poisson.
+    turned : int array (R,)
+        Positions of the levels, common and own, that the sampler sees turned; empty where events have only one of the two.
+    turn : float array (R, R)
+        From what the sampler sees to the levels; its determinant is one in size.
     at : mapping of str to slice
         Positions of each block, of ``units`` (intercept and unit) and of ``levels`` (level and moderators).
     """
@@ -90,6 +94,8 @@ class Design:
     own_drift: Floats
     blocks: tuple[Block, ...]
     dispersion_scale: float | None
+    turned: Ints
+    turn: Floats
     at: Mapping[str, slice]
 
     @property

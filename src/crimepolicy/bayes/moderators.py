@@ -62,7 +62,7 @@ def _rows(ids: Sequence[str], table: pd.DataFrame) -> pd.DataFrame:
     if len(twice):
         raise DesignError(f"moderators has several rows for {offenders(twice)}. Keep one row per event.")
     rows = table.loc[list(ids)]
-    gaps = [f"{event}, {column}" for event, column in rows.isna().stack().loc[lambda cells: cells].index]
+    gaps = [f"{event}, {column}" for column in rows for event in rows.index[rows[column].isna()]]
     if gaps:
         raise DesignError(f"Moderators are missing in {offenders(gaps)}. Fill them in, or leave the column out.")
     return rows

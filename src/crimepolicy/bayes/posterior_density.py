@@ -21,8 +21,8 @@ _ORDER = ("units", "period", "season", "levels", "drift", "event_level", "event_
 class RoundDensity:
     """The posterior over x = (z, s): z is the whitened position of the coordinates, s (standard normal a priori) gives the scales.
 
-    A coordinate is ``theta = v * (sd(h) / sd(center)) ** (1 - data_share)`` with ``v = theta_center + shift @ tanh(h - h_center) + root @ z``: centred where the
-    data decide, non-centred where the prior does, and in between where both speak.
+    A coordinate is ``v * (sd(h) / sd(center)) ** (1 - data_share)`` with ``v = theta_center + shift @ tanh(h - h_center) + root @ z``: centred where
+    the data decide, non-centred where the prior does, and in between where both speak. The levels of events are then turned (`Design.turn`).
     """
 
     design: Design
@@ -49,7 +49,9 @@ class RoundDensity:
         h = self.scales.from_normal(x[..., size:])[0]
         log_sd = np.apply_along_axis(self.scales.log_sd, -1, h)
         ratio = np.exp((1 - center.data_share) * (log_sd - center.log_sd))
-        return (center.theta + np.tanh(h - center.h) @ center.shift.T + x[..., :size] @ center.root.T) * ratio, h
+        theta = (center.theta + np.tanh(h - center.h) @ center.shift.T + x[..., :size] @ center.root.T) * ratio
+        theta[..., self.design.turned] = theta[..., self.design.turned] @ self.design.turn.T
+        return theta, h
 
 
 def round_density(design: Design, scales: Scales, likelihood: CountLikelihood, center: Center) -> RoundDensity:
@@ -85,5 +87,7 @@ def round_density(design: Design, scales: Scales, likelihood: CountLikelihood, c
         counts=design.counts,
         used=design.used,
         above=likelihood.above,
+        turned=design.turned,
+        turn=np.ascontiguousarray(design.turn),
     )
     return RoundDensity(design, scales, center, arrays)
