@@ -39,9 +39,10 @@ def _lead(verdicts: tuple[Verdict, ...], results: Results) -> str:
     short, long = (_in_words(results["kingpins_main"]["windows"][name]["decision"]) for name in (SHORT, LONG))
     labels = ", ".join(f"\u201c{verdict.claim.title.lower()}\u201d is {verdict.label}" for verdict in verdicts)
     count = results["kingpins_sample"]["counts"]["large"]["treated"]
+    pooled = results["kingpins_pooled_effects"]["rows"]
     return (
         f"In {count} Mexican municipalities where the head of a criminal organisation was captured or killed, homicides ran {short} in the first half year, and {long} from half a year "
-        f"to three years after. By conditions written down before the numbers, {labels}."
+        f"to three years after; there a few cities with many deaths weigh most. With every removal counted once, over Mexico and Colombia, it was {_in_words(pooled['main'])} and {_in_words(pooled['long'])}. By conditions written down before the numbers, {labels}."
     )
 
 

@@ -232,7 +232,8 @@ def _excluding(panel: Results) -> str:
     after = [i for i, time in enumerate(panel["event_time"]) if time >= 0]
     outside = sum(low[i] > 0 or high[i] < 0 for i in after)
     title = f"{panel['title']}: the" if panel.get("title") else "The"
-    return f"{title} band excludes no effect in {outside} of {len(after)} periods after the start."
+    what = "band excludes" if panel.get("band_low") else "intervals of single periods exclude"
+    return f"{title} {what} no effect in {outside} of {len(after)} periods after the start."
 
 
 def _effects_section(numbers: Results, task: str, figures: Path) -> Section:

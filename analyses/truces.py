@@ -154,7 +154,10 @@ def pooled_numbers(run: Run) -> Numbers:
         group = {event: some[event] for event in some if listed[event]["broker"] == broker}
         if group:
             named[f"broker_{broker}"] = _fixed(f"Broker {broker}: {len(group)}", group)
-    return rows(**named, **_specified(section)) | {"leave_one_out": _leave_one_out(pooled)}
+    return rows(**named, **_specified(section)) | {
+        "leave_one_out": _leave_one_out(pooled),
+        "unrecorded": _unrecorded(some),
+    }
 
 
 def _leave_one_out(pooled: Estimate) -> dict[str, Any]:
@@ -162,6 +165,13 @@ def _leave_one_out(pooled: Estimate) -> dict[str, Any]:
     assert pooled.weights is not None
     rest = pooled.weights.set_index("label")["without"].astype(float).apply(np.exp)
     return {"lowest": float(rest.min()), "lowest_without": str(rest.idxmin()), "highest": float(rest.max()), "highest_without": str(rest.idxmax())}  # fmt: skip
+
+
+def _unrecorded(some: Mapping[str, Estimate]) -> Row:
+    """Return the mean had as many truces without effect gone unrecorded, each with the middle error of those recorded."""
+    middle = float(np.median([each.std_error for each in some.values()]))
+    nothing = next(iter(some.values())).replace(value=0.0, std_error=middle)
+    return from_estimate("", synthesise({**some, **{f"unrecorded {k}": nothing for k in range(len(some))}}))
 
 
 def _fixed(label: str, group: Mapping[str, Estimate]) -> Row:
@@ -270,10 +280,11 @@ def null_numbers(run: Run) -> Numbers:
 def _remarks(results: Results) -> tuple[str, ...]:
     found = results[f"{SECTION}_pooled"]["rows"]
     mean, nxt, sceptic, best, without = (found[name] for name in ("reml", "prediction", "sceptic", "strongest", "without_salvador"))  # fmt: skip
-    out = results[f"{SECTION}_pooled"]["leave_one_out"]
+    out, hidden = (results[f"{SECTION}_pooled"][name] for name in ("leave_one_out", "unrecorded"))
     return (
         f"Over {mean['truces']} truces the mean is {against_expected(mean['value'])} ({against_expected(mean['low'])} to {against_expected(mean['high'])}); a sceptic ends at {against_expected(sceptic['value'])}, and gives {sceptic['probability_below']:.0%} to the mean being a fall at all. Without El Salvador it is {against_expected(without['value'])}.",
         f"The next truce could lie from {against_expected(nxt['low'])} to {against_expected(nxt['high'])}. {best['label']}: {against_expected(best['value'])}, p = {number(best['p_holm'])} after counting that it is the best of {mean['truces']}. With one truce left out at a time the mean runs from {against_expected(out['lowest'])} (without {out['lowest_without']}) to {against_expected(out['highest'])} (without {out['highest_without']}).",
+        f"Truces after which nothing changed are written down less. Had as many of them without effect gone unrecorded, each as precise as the middle one here, the mean would be {against_expected(hidden['value'])} ({against_expected(hidden['low'])} to {against_expected(hidden['high'])}; counted after the results, not in the plan).",
     )
 
 
