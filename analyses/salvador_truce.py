@@ -11,8 +11,9 @@ import pandas as pd
 from analyses.family import Results, Run
 from analyses.forecasts import Forecast, Series, forecast
 from analyses.latin_america import country_series, donor_panel, donors, flagged
-from analyses.standard import Row, attempt, checks, from_spread, histogram, published_rows, rows
+from analyses.standard import POWER_REACH, Row, attempt, checks, effect, from_spread, histogram, published_rows, rows
 from analyses.standard_page import standard_family
+from crimepolicy.bayes.synthetic_control import bayesian_synthetic_control
 from crimepolicy.data import load_table
 from crimepolicy.errors import EstimationError
 from crimepolicy.estimate import Check, Estimate
@@ -192,7 +193,7 @@ def _specified(section: Section, entry: Mapping[str, Any], span: Span) -> Row:
     if entry["estimator"] == "forecast":
         return _forecast_variant(section, entry, span)
     if entry["estimator"] == "bayes":
-        raise EstimationError("The sampler did not finish within 100 seconds, so the analysis goes without it.")
+        return _bayesian(section, entry, span)
     return _synthetic(section, entry, span)
 
 
@@ -248,6 +249,24 @@ def _synthetic(section: Section, entry: Mapping[str, Any], span: Span) -> Row:
     row = from_spread("", here, spread, how=f"the same estimator on each of {len(names)} donors", p_value=p)
     wrong = [check.text for check in estimate.checks if check.name in _REACH and check.passed is False]
     return row | {"unfit": " ".join(wrong)} if wrong else row
+
+
+def _bayesian(section: Section, entry: Mapping[str, Any], span: Span) -> Row:
+    """Return the ratio over a window by a Bayesian synthetic control of the counts, with its predictive interval."""
+    rule, first = section["synthetic"], section["treatment"]["first_year"]
+    years = (rule["donors_first_year"], rule["last_year"])
+    panel = donor_panel(_donors_of(section, entry), section["data"]["unit"], years, first)
+    # As many draws as keep four Monte Carlo errors of the ends of the interval near the tolerance of a band.
+    estimate = bayesian_synthetic_control(panel, draws=4000)
+    failed = [check.text for check in estimate.checks if check.passed is False]
+    if failed:
+        raise EstimationError(f"The sampler did not converge: {' '.join(failed)}")
+    row = int(np.flatnonzero(panel.D.any(axis=1))[0])
+    columns = [int(panel.D[row].argmax()) + step - 1 for step in range(span[0], span[1] + 1)]
+    untreated = estimate.inference_data["posterior"]["untreated"].to_numpy()[..., columns].sum(axis=-1)
+    gaps = np.log(panel.Y[row, columns].sum() / np.maximum(untreated, 1.0))
+    value, low, high = np.exp([gaps.mean(), *np.quantile(gaps, [0.025, 0.975])]).tolist()
+    return effect("", value, low, high, detectable=float(np.exp(POWER_REACH * gaps.std())), how="95% of the posterior predictive draws")  # fmt: skip
 
 
 def _window_gap(estimate: Estimate, span: Span) -> float:
@@ -336,6 +355,7 @@ FAMILY = standard_family(
             "T01", "T09", where="level.str.contains('municipality') and not study.str.startswith('FIP')"
         ),
     },
+    kinds={"rows.bayes*.*": "band"},
     modules=("forecasts", "latin_america", "salvador_truce"),
     tables=(
         "latam_country_year",

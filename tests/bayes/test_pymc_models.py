@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from crimepolicy.bayes.count_model import count_model
-from crimepolicy.bayes.donor_density import DonorDensity
+from crimepolicy.bayes.donor_density import donor_density
+from crimepolicy.bayes.donor_model import DonorModel
 from crimepolicy.bayes.donor_weights import Horseshoe, Simplex
 from crimepolicy.bayes.event_study import bayesian_event_study
 from tests.bayes.test_density import CASES, density, make
@@ -48,13 +49,13 @@ def test_event_study(options):
 
 @pytest.mark.parametrize(
     ("link", "prior"),
-    [("rate", Simplex(3, 0.5)), ("log", Horseshoe(3, 0.2, 1.0)), ("identity", Horseshoe(3, 0.2, 1.0))],
+    [("rate", Simplex(3, 0.5, (2, 0, 1))), ("log", Horseshoe(3, 0.2, 1.0)), ("identity", Horseshoe(3, 0.2, 1.0))],
 )
 def test_synthetic_control(link, prior):
     rng = np.random.default_rng(0)
     x, y = rng.uniform(1, 3, (7, 3)), rng.poisson(5, 7)
-    case = DonorDensity(y, np.full(7, 2.0), x, link, prior, 0.3, 0.7, 0.2, 0.3)
-    compare(case.model(), case.evaluate, case.start() + 0.3 * rng.standard_normal((5, case.size)))
+    case = donor_density(DonorModel(y, np.full(7, 2.0), x, link, prior, 0.3, 0.7, 0.2, 0.3))
+    compare(case.pymc_model(), case.evaluate, case.start() + 0.3 * rng.standard_normal((5, len(case.start()))))
 
 
 @pytest.mark.slow

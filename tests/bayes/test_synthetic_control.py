@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from scipy import optimize, stats
 
-from crimepolicy.bayes.donor_density import DonorDensity
+from crimepolicy.bayes.donor_density import donor_density
+from crimepolicy.bayes.donor_model import DonorModel
 from crimepolicy.bayes.donor_weights import Horseshoe, Simplex
 from crimepolicy.bayes.synthetic_control import bayesian_synthetic_control
 from crimepolicy.errors import DesignError
@@ -35,41 +36,63 @@ def donors(n_periods=30, seed=0, *, counts=False, effect=0.0, factor=1.0):
     return Panel.from_frame(frame, unit="u", time="t", outcome="y", treated="d", **extra)
 
 
-@pytest.mark.parametrize("prior", [Simplex(3, 0.5), Horseshoe(3, 0.2, 1.0)], ids=["simplex", "horseshoe"])
-@pytest.mark.parametrize("link", ["rate", "log", "identity"])
-def test_gradient_and_density(link, prior):
+LINKS = [
+    pytest.param(link, prior, id=f"{link}-{name}")
+    for name, prior in {"simplex": Simplex(3, 0.5, (2, 0, 1)), "horseshoe": Horseshoe(3, 0.2, 1.0)}.items()
+    for link in ("rate", "log", "identity")
+    # Free weights can make a rate negative, where no density exists.
+    if (link, name) != ("rate", "horseshoe")
+]
+
+
+def small(link, prior):
+    """Return a density of seven periods and three donors, a point of it, and where its standard normals begin."""
     rng = np.random.default_rng(0)
     x, y = rng.uniform(1, 3, (7, 3)), rng.poisson(5, 7).astype(float)
-    density = DonorDensity(y, np.full(7, 2.0), x, link, prior, 0.3, 0.7, 0.2, 0.3)
-    p = density.start() + 0.2 * rng.standard_normal(density.size)
-    if link == "rate":
-        # Free weights can make a rate negative, where no density exists.
-        p[:3] = np.abs(p[:3]) + 0.1
+    density = donor_density(DonorModel(y, np.full(7, 2.0), x, link, prior, 0.3, 0.7, 0.2, 0.3))
+    start = density.start()
+    return density, start + 0.2 * rng.standard_normal(len(start)), prior.size + 2
+
+
+@pytest.mark.parametrize(("link", "prior"), LINKS)
+def test_gradient(link, prior):
+    density, p, _ = small(link, prior)
     numeric = optimize.approx_fprime(p, lambda v: density.evaluate(v)[0], 1e-7)
     np.testing.assert_allclose(density.evaluate(p)[1], numeric, atol=1e-3, rtol=1e-4)
 
-    def exact(v):
-        found = density.draws(v)
-        q, k = v[: prior.size], prior.size
-        parts = [stats.norm.logpdf(v[k]), stats.norm.logpdf(v[k + 3 :]).sum()]
-        parts += [
-            stats.halfnorm.logpdf(found.step, scale=0.2) + v[k + 1],
-            stats.halfnorm.logpdf(found.noise, scale=0.3) + v[k + 2],
-        ]
-        if isinstance(prior, Simplex):
-            parts.append(stats.loggamma.logpdf(q, 0.5).sum())
-        else:
-            own, common, slab = np.exp(q[3:6]), np.exp(q[6]), np.exp(q[7])
-            parts += [stats.norm.logpdf(q[:3]).sum(), (stats.halfcauchy.logpdf(own) + q[3:6]).sum()]
-            parts += [stats.halfcauchy.logpdf(common, scale=0.2) + q[6], stats.invgamma.logpdf(slab, 2, scale=2) + q[7]]
-            sd = common * own * np.sqrt(slab / (slab + (common * own) ** 2))
-            np.testing.assert_allclose(found.weights, q[:3] * sd)
-        mean = density.expected(x, density.exposure, found.weights, found.level)
-        if link == "identity":
-            return sum(parts) + stats.norm.logpdf(y, mean, found.noise).sum()
-        return sum(parts) + stats.poisson.logpmf(y, mean).sum()
 
-    q = p + 0.1 * rng.random(density.size)
+@pytest.mark.parametrize(("link", "prior"), LINKS)
+def test_density_is_that_of_the_model(link, prior):
+    density, p, k = small(link, prior)
+    model = density.model
+
+    def normals(v):
+        found = density.draws(v)
+        free = [] if isinstance(prior, Simplex) else found.weights / prior.scales(v[: k - 2])
+        first = (found.level[0] - model.base) / model.level_scale
+        return np.concatenate([free, [first], np.diff(found.level) / found.step])
+
+    def exact(v):
+        found, q = density.draws(v), v[: k - 2]
+        parts = [stats.norm.logpdf(normals(v)).sum()]
+        parts += [stats.halfnorm.logpdf(found.step, scale=0.2) + v[k - 2]]
+        parts += [stats.halfnorm.logpdf(found.noise, scale=0.3) + v[k - 1]]
+        # The normals are linear in their round coordinates, so that differences give their derivative exactly.
+        moves = [normals(v + step) - normals(v) for step in np.eye(len(v))[k:]]
+        parts.append(np.linalg.slogdet(np.array(moves))[1])
+        if isinstance(prior, Simplex):
+            # Log odds of the sticks to weights: each stick moves its own weight and all later ones.
+            parts += [stats.dirichlet.logpdf(found.weights, np.full(3, 0.5)), np.log(found.weights).sum()]
+        else:
+            own, common, slab = np.exp(q[:3]), np.exp(q[3]), np.exp(q[4])
+            parts += [(stats.halfcauchy.logpdf(own) + q[:3]).sum()]
+            parts += [stats.halfcauchy.logpdf(common, scale=0.2) + q[3], stats.invgamma.logpdf(slab, 2, scale=2) + q[4]]
+        mean = model.expected(model.x, model.exposure, found.weights, found.level)
+        if link == "identity":
+            return sum(parts) + stats.norm.logpdf(model.y, mean, found.noise).sum()
+        return sum(parts) + stats.poisson.logpmf(model.y, mean).sum()
+
+    q = p + 0.1 * np.random.default_rng(1).random(len(p))
     assert density.evaluate(p)[0] - density.evaluate(q)[0] == pytest.approx(exact(p) - exact(q), abs=1e-8)
 
 

@@ -6,82 +6,82 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-__all__ = ["Horseshoe", "Simplex", "WeightPoint"]
+__all__ = ["SLAB_SHAPE", "Horseshoe", "Simplex"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-Bools = np.ndarray[Any, np.dtype[np.bool_]]
 
 # Four degrees of freedom: the slab is a Student distribution whose variance exists.
-_SLAB_SHAPE = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class WeightPoint:
-    """Weights (J,) at one point of their coordinates, with the log prior there and its gradient (size,)."""
-
-    weights: Floats
-    log_prior: float
-    slope: Floats
+SLAB_SHAPE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Simplex:
-    """Weights that are shares: the softmax of n logits, with a symmetric Dirichlet prior (identified by a gamma variable each)."""
+    """Weights that are shares with a symmetric Dirichlet prior, by breaking a stick: each takes a part of what the ones before left.
+
+    Coordinates: n - 1 log odds of the parts.
+
+    Attributes
+    ----------
+    n : int
+    concentration : float
+    order : tuple of int
+        Donors in the order in which they break the stick; of no matter to the prior. The largest first, a tiny weight hangs on few others.
+    """
 
     n: int
     concentration: float
+    order: tuple[int, ...]
 
     @property
     def size(self) -> int:
         """Number of coordinates."""
-        return self.n
+        return self.n - 1
+
+    def sticks(self) -> Floats:
+        """Return the parameters (2, size) of the beta prior of every part."""
+        rest = np.arange(self.n - 1, 0, -1.0)
+        return self.concentration * np.array([np.ones(self.size), rest])
 
     def start(self) -> Floats:
         """Return the coordinates of equal weights."""
-        return np.full(self.n, np.log(self.concentration))
-
-    def scales(self) -> Bools:
-        """Return which coordinates (size,) are logs of scales."""
-        return np.zeros(self.n, dtype=np.bool_)
+        return np.asarray(-np.log(np.arange(self.n - 1, 0, -1.0)))
 
     def weights(self, q: Floats) -> Floats:
         """Return the weights (..., n) of coordinates q (..., size)."""
-        return np.asarray(special.softmax(q, axis=-1))
-
-    def evaluate(self, q: Floats) -> WeightPoint:
-        """Return the weights at q (size,) with their prior."""
-        grown = np.exp(q)
-        log_prior = self.concentration * q.sum() - grown.sum()
-        return WeightPoint(self.weights(q), float(log_prior), self.concentration - grown)
+        found = np.empty((*q.shape[:-1], self.n))
+        found[..., self.order] = np.exp(self._logs(q))
+        return found
 
     def prior_draws(self, n: int, rng: np.random.Generator) -> Floats:
-        """Draw coordinates (n, size) from the prior."""
-        # A gamma variable of small shape underflows; the power of a uniform adds its logarithm instead.
-        grown = np.log(rng.gamma(self.concentration + 1, size=(n, self.n)))
-        return np.asarray(grown + np.log(rng.uniform(size=(n, self.n))) / self.concentration)
+        """Draw weights (n, self.n) from the prior."""
+        return rng.dirichlet(np.full(self.n, self.concentration), n)
 
     def log_prior(self, q: Floats) -> Floats:
         """Return the log prior density (...) of the weights themselves at q (..., size)."""
-        return np.asarray((self.concentration - 1) * special.log_softmax(q, axis=-1).sum(axis=-1))
-
-    def pull_back(self, q: Floats, by_weight: Floats) -> Floats:
-        """Return the gradient (size,) by coordinates, given that by weights (n,)."""
-        weights = self.weights(q)
-        return np.asarray(weights * (by_weight - weights @ by_weight))
+        return np.asarray((self.concentration - 1) * self._logs(q).sum(axis=-1))
 
     def variables(self) -> Any:
         """Return the weights as a variable of the PyMC model in whose context this is called."""
         import pymc as pm
+        import pytensor.tensor as pt
 
-        gamma = pm.Gamma("gamma", self.concentration, 1, shape=self.n)
-        return gamma / gamma.sum()
+        own, rest = self.sticks()
+        part = pm.Beta("part", own, rest, shape=self.size)
+        left = pt.concatenate([[1.0], pt.cumprod(1 - part)])
+        return (pt.concatenate([part, [1.0]]) * left)[np.argsort(self.order)]
+
+    def _logs(self, q: Floats) -> Floats:
+        """Return log weights (..., n), in the order of the sticks."""
+        one = np.zeros((*q.shape[:-1], 1))
+        left = np.concatenate([one, np.cumsum(special.log_expit(-q), axis=-1)], axis=-1)
+        return np.asarray(np.concatenate([special.log_expit(q), one], axis=-1) + left)
 
 
 @dataclass(frozen=True, slots=True)
 class Horseshoe:
     """Weights of any sign, normal given scales of their own (half-Cauchy), a common scale (half-Cauchy) and a slab that bounds both.
 
-    Coordinates: n standard normals, n logs of own scales, log of the common scale, log of the squared slab.
+    Coordinates: n logs of own scales, log of the common scale, log of the squared slab.
 
     Attributes
     ----------
@@ -99,67 +99,35 @@ class Horseshoe:
     @property
     def size(self) -> int:
         """Number of coordinates."""
-        return 2 * self.n + 2
+        return self.n + 2
 
     def start(self) -> Floats:
-        """Return coordinates of weights near zero."""
-        point = np.zeros(self.size)
-        point[-2], point[-1] = np.log(self.common), 2 * np.log(self.slab)
-        return point
+        """Return coordinates in the middle of the prior."""
+        return np.concatenate([np.zeros(self.n), [np.log(self.common), 2 * np.log(self.slab)]])
 
-    def scales(self) -> Bools:
-        """Return which coordinates (size,) are logs of scales."""
-        return np.arange(self.size) >= self.n
-
-    def weights(self, q: Floats) -> Floats:
-        """Return the weights (..., n) of coordinates q (..., size)."""
-        return np.asarray(q[..., : self.n] * np.exp(self._log_sd(q)))
-
-    def evaluate(self, q: Floats) -> WeightPoint:
-        """Return the weights at q (size,) with their prior."""
-        z, own, common, slab = q[: self.n], q[self.n : -2], q[-2], q[-1]
-        rate = _SLAB_SHAPE * self.slab**2
-        relative = common - np.log(self.common)
-        log_prior = -0.5 * z @ z + (own - np.logaddexp(0, 2 * own)).sum() + common - np.logaddexp(0, 2 * relative)
-        log_prior += -_SLAB_SHAPE * slab - rate * np.exp(-slab)
-        ends = [1 - 2 * special.expit(2 * relative), rate * np.exp(-slab) - _SLAB_SHAPE]
-        return WeightPoint(
-            self.weights(q), float(log_prior), np.concatenate([-z, 1 - 2 * special.expit(2 * own), ends])
-        )
+    def scales(self, q: Floats) -> Floats:
+        """Return the prior standard deviations (..., n) of the weights at q (..., size)."""
+        log, slab = q[..., : self.n] + q[..., -2:-1], q[..., -1:]
+        return np.asarray(np.exp(log + 0.5 * (slab - np.logaddexp(slab, 2 * log))))
 
     def prior_draws(self, n: int, rng: np.random.Generator) -> Floats:
-        """Draw coordinates (n, size) from the prior."""
-        z, own = rng.standard_normal((n, self.n)), np.log(np.abs(rng.standard_cauchy((n, self.n))))
+        """Draw weights (n, self.n) from the prior."""
+        own = np.log(np.abs(rng.standard_cauchy((n, self.n))))
         common = np.log(self.common * np.abs(rng.standard_cauchy((n, 1))))
-        slab = np.log(_SLAB_SHAPE * self.slab**2 / rng.gamma(_SLAB_SHAPE, size=(n, 1)))
-        return np.concatenate([z, own, common, slab], axis=1)
+        slab = np.log(SLAB_SHAPE * self.slab**2 / rng.gamma(SLAB_SHAPE, size=(n, 1)))
+        return self.scales(np.concatenate([own, common, slab], axis=1)) * rng.standard_normal((n, self.n))
 
     def log_prior(self, q: Floats) -> Floats:
         """Return the log prior density (...) of the scales themselves at q (..., size)."""
-        own, common, slab = q[..., self.n : -2], q[..., -2] - np.log(self.common), q[..., -1]
+        own, common, slab = q[..., : self.n], q[..., -2] - np.log(self.common), q[..., -1]
         halves = -np.logaddexp(0, 2 * own).sum(axis=-1) - np.logaddexp(0, 2 * common)
-        return np.asarray(halves - (_SLAB_SHAPE + 1) * slab - _SLAB_SHAPE * self.slab**2 * np.exp(-slab))
-
-    def pull_back(self, q: Floats, by_weight: Floats) -> Floats:
-        """Return the gradient (size,) by coordinates, given that by weights (n,)."""
-        by_log_sd = by_weight * self.weights(q)
-        free = special.expit(q[-1] - 2 * (q[self.n : -2] + q[-2]))
-        own = by_log_sd * free
-        ends = [own.sum(), 0.5 * (by_log_sd - own).sum()]
-        return np.concatenate([by_weight * np.exp(self._log_sd(q)), own, ends])
+        return np.asarray(halves - (SLAB_SHAPE + 1) * slab - SLAB_SHAPE * self.slab**2 * np.exp(-slab))
 
     def variables(self) -> Any:
-        """Return the weights as a variable of the PyMC model in whose context this is called."""
+        """Return the standard deviations as a variable of the PyMC model in whose context this is called."""
         import pymc as pm
 
-        z = pm.Normal("z", 0, 1, shape=self.n)
         own = pm.HalfCauchy("own", 1, shape=self.n)
         common = pm.HalfCauchy("common", self.common)
-        slab = pm.InverseGamma("slab", _SLAB_SHAPE, _SLAB_SHAPE * self.slab**2)
-        return z * common * own * pm.math.sqrt(slab / (slab + (common * own) ** 2))
-
-    def _log_sd(self, q: Floats) -> Floats:
-        """Return the log prior standard deviation (..., n) of the weights given all scales."""
-        log = q[..., self.n : -2] + q[..., -2:-1]
-        slab = q[..., -1:]
-        return np.asarray(log + 0.5 * (slab - np.logaddexp(slab, 2 * log)))
+        slab = pm.InverseGamma("slab", SLAB_SHAPE, SLAB_SHAPE * self.slab**2)
+        return common * own * pm.math.sqrt(slab / (slab + (common * own) ** 2))

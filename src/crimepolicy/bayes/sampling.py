@@ -40,8 +40,6 @@ class Density:
         Array (size,) -> (log density up to a constant, gradient (size,)).
     start : float array (size,)
         Near the middle; chains start around it.
-    root : float array (size, size) or None
-        Of the covariance around `start`, as far as it is known: nutpie then moves in coordinates in which it is the identity.
     acceptance : float
         At which the step is adapted: nearer to one, the steps are shorter and follow sharper bends.
     model : callable or None
@@ -51,7 +49,6 @@ class Density:
     size: int
     evaluate: Callable[[Floats], tuple[float, Floats]]
     start: Floats
-    root: Floats | None = None
     acceptance: float = _ACCEPTANCE
     model: Callable[[], Any] | None = None
 
@@ -120,24 +117,16 @@ def sample(
 
 
 def _starts(density: Density) -> Callable[[int], Floats]:
-    middle = density.start if density.root is None else np.zeros(density.size)
-    return lambda seed: middle + np.random.default_rng(seed).uniform(-_START_SPREAD, _START_SPREAD, density.size)
+    return lambda seed: density.start + np.random.default_rng(seed).uniform(-_START_SPREAD, _START_SPREAD, density.size)
 
 
 def _with_nutpie(density: Density, size: dict[str, int], seed: int) -> tuple[Floats, Any]:
     import nutpie
     from nutpie.compiled_pyfunc import from_pyfunc
 
-    root = density.root
-
-    def turned(z: Floats) -> tuple[float, Floats]:
-        assert root is not None
-        value, gradient = density.evaluate(density.start + root @ z)
-        return value, gradient @ root
-
     compiled = from_pyfunc(
         density.size,
-        lambda: density.evaluate if density.root is None else turned,
+        lambda: density.evaluate,
         lambda *_: lambda x: {"x": np.array(x)},
         [np.dtype(np.float64)],
         [(density.size,)],
@@ -153,10 +142,7 @@ def _with_nutpie(density: Density, size: dict[str, int], seed: int) -> tuple[Flo
         target_accept=density.acceptance,
         progress_bar=sys.stderr.isatty(),
     )
-    found = np.asarray(tree.posterior["x"].values)
-    if density.root is not None:
-        found = density.start + found @ density.root.T
-    return found, tree["sample_stats"].to_dataset()
+    return np.asarray(tree.posterior["x"].values), tree["sample_stats"].to_dataset()
 
 
 def _with_pymc(density: Density, size: dict[str, int], seed: int, sampler: Sampler) -> tuple[Floats, Any]:

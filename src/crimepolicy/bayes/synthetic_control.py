@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from scipy import optimize
 
 from crimepolicy.bayes.data_tree import data_tree
-from crimepolicy.bayes.donor_density import DonorDensity, DonorDraws, Link
+from crimepolicy.bayes.donor_density import DonorDensity, donor_density
+from crimepolicy.bayes.donor_model import DonorDraws, DonorModel, Link
 from crimepolicy.bayes.donor_weights import Horseshoe, Simplex
 from crimepolicy.bayes.prior_sensitivity import prior_sensitivity_check
 from crimepolicy.bayes.sampling import Posterior, Sampler, sample
@@ -116,7 +118,7 @@ def bayesian_synthetic_control(
     options["family"] = family or ("gaussian" if panel.population is None else "poisson")
     _validate(panel, options)
     case = _case(panel, options["family"], weights)
-    density = _density(case, options)
+    density = donor_density(_model(case, options))
     posterior = sample(
         density.target(),
         **{key: options[key] for key in ("draws", "tune", "chains", "seed", "sampler")},
@@ -181,7 +183,7 @@ def _case(panel: Panel, family: Family, weights: Weights) -> _Case:
     return _Case(y, exposure[row], x, link, base, start, panel.units[others], family)
 
 
-def _density(case: _Case, options: dict[str, Any]) -> DonorDensity:
+def _model(case: _Case, options: dict[str, Any]) -> DonorModel:
     y, x, exposure = case.y[: case.start], case.x[: case.start], case.exposure[: case.start]
     donors = x.mean(axis=1)
     if case.family == "poisson":
@@ -191,12 +193,12 @@ def _density(case: _Case, options: dict[str, Any]) -> DonorDensity:
         residual = y - donors - case.base
     size = float(np.sqrt((residual**2).mean()))
     moves = max(float(np.diff(residual).std()), _LEAST * size)
-    return DonorDensity(
+    return DonorModel(
         y=y,
         exposure=exposure,
         x=x,
         link=case.link,
-        prior=_prior(x, moves, options),
+        prior=_prior(y / exposure, x, moves, options),
         base=case.base,
         level_scale=options["level_scale"] or size,
         step_scale=options["step_scale"] or moves,
@@ -204,16 +206,22 @@ def _density(case: _Case, options: dict[str, Any]) -> DonorDensity:
     )
 
 
-def _prior(x: Floats, noise: float, options: dict[str, Any]) -> Simplex | Horseshoe:
+def _prior(y: Floats, x: Floats, noise: float, options: dict[str, Any]) -> Simplex | Horseshoe:
     n = x.shape[1]
     if options["weights"] == "simplex":
-        return Simplex(n, options["concentration"] or 1 / np.sqrt(n))
+        return Simplex(n, options["concentration"] or 1 / np.sqrt(n), _order(y, x))
     few = options["expected_donors"] or min(n / 3, _FEW_DONORS)
     if few >= n:
         raise DesignError(f"expected_donors={few!r} should be below the number of donors, {n}.")
     # Piironen and Vehtari's rule: the common scale at which that many weights stand out of the noise.
     spread = max(float(x.std()), np.finfo(float).tiny)
     return Horseshoe(n, float(few / (n - few) * noise / spread / np.sqrt(len(x))), 1.0)
+
+
+def _order(y: Floats, x: Floats) -> tuple[int, ...]:
+    """Return donors x (P, J) by their least-squares weights, no negative ones, for the movements of y (P,); only speed depends on it."""
+    weights = optimize.nnls(x - x.mean(axis=0), y - y.mean())[0]
+    return tuple(np.argsort(-weights, kind="stable").tolist())
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +234,8 @@ class _Effects:
     untreated: Floats
 
 
-def _effects(case: _Case, density: DonorDensity, found: DonorDraws, seed: int) -> _Effects:
-    untreated = _untreated(case, density, found, seed)
+def _effects(case: _Case, model: DonorModel, found: DonorDraws, seed: int) -> _Effects:
+    untreated = _untreated(case, model, found, seed)
     gap, after = _gap(case, case.y, untreated), slice(case.start, None)
     total = untreated[..., after].sum(axis=-1)
     headline = gap[..., after].mean(axis=-1)
@@ -236,25 +244,25 @@ def _effects(case: _Case, density: DonorDensity, found: DonorDraws, seed: int) -
     return _Effects(headline, case.y[after].sum() - total, gap, untreated)
 
 
-def _untreated(case: _Case, density: DonorDensity, found: DonorDraws, seed: int) -> Floats:
+def _untreated(case: _Case, model: DonorModel, found: DonorDraws, seed: int) -> Floats:
     """Return draws (..., T) of the untreated outcome: expected before treatment, predicted with noise after."""
     rng = np.random.default_rng(np.random.SeedSequence([seed, 1]))
     ahead = len(case.y) - case.start
     steps = found.step[..., None] * rng.standard_normal((*found.step.shape, ahead))
     level = np.concatenate([found.level, found.level[..., -1:] + np.cumsum(steps, axis=-1)], axis=-1)
-    expected = density.expected(case.x, case.exposure, found.weights, level)
+    expected = model.expected(case.x, case.exposure, found.weights, level)
     before, after = expected[..., : case.start], expected[..., case.start :]
-    return np.concatenate([before, density.outcomes(after, found.noise, rng)], axis=-1)
+    return np.concatenate([before, model.outcomes(after, found.noise, rng)], axis=-1)
 
 
 def _summary(panel: Panel, case: _Case, density: DonorDensity, posterior: Posterior, seed: int) -> Estimate:
     found = density.draws(posterior.draws)
-    effects = _effects(case, density, found, seed)
+    effects = _effects(case, density.model, found, seed)
     times = (np.arange(len(case.y)) - case.start).tolist()
     terms = {HEADLINE: effects.headline}
     terms |= {path_term("event_time", k): effects.gap[..., i] for i, k in enumerate(times)}
     tree = _tree(panel, case, density, posterior, effects, seed)
-    fitted = _checks(case, density, found, effects.headline, posterior)
+    fitted = _checks(case, density.model, found, effects.headline, posterior)
     checks = (*panel.checks, *fitted, prior_sensitivity_check(tree))
     main = _packed(panel, case, {name: v.reshape(-1) for name, v in terms.items()}, checks)
     path = pd.DataFrame(
@@ -273,16 +281,18 @@ def _summary(panel: Panel, case: _Case, density: DonorDensity, posterior: Poster
 
 def _tree(panel: Panel, case: _Case, density: DonorDensity, posterior: Posterior, effects: _Effects, seed: int) -> Any:
     rng = np.random.default_rng(np.random.SeedSequence([seed, 3]))
-    p = density.prior_draws(_PRIOR_DRAWS, rng)[None]
-    found, prior = density.draws(posterior.draws), density.draws(p)
+    model, found = density.model, density.draws(posterior.draws)
+    prior = model.prior_draws(_PRIOR_DRAWS, rng)
     groups = {
         "posterior": _variables(case, found, effects),
-        "prior": _variables(case, prior, _effects(case, density, prior, seed)),
-        "log_likelihood": {"all_cells": density.pointwise(found)},
+        "prior": {
+            name: draws[None] for name, draws in _variables(case, prior, _effects(case, model, prior, seed)).items()
+        },
+        "log_likelihood": {"all_cells": model.pointwise(found)},
         "log_prior": density.log_prior(posterior.draws),
-        "posterior_predictive": {"outcome": _replicates(density, found, rng)},
-        "prior_predictive": {"outcome": _replicates(density, prior, rng)},
-        "observed_data": {"outcome": density.y},
+        "posterior_predictive": {"outcome": model.replicates(found, rng)},
+        "prior_predictive": {"outcome": model.replicates(prior, rng)[None]},
+        "observed_data": {"outcome": model.y},
     }
     periods = [str(period) for period in panel.periods]
     coords = {"period": periods, "before": periods[: case.start], "donor": [str(unit) for unit in case.donors]}
@@ -302,11 +312,6 @@ def _variables(case: _Case, found: DonorDraws, effects: _Effects) -> dict[str, F
     return variables | ({"noise": found.noise} if case.family == "gaussian" else {})
 
 
-def _replicates(density: DonorDensity, found: DonorDraws, rng: np.random.Generator) -> Floats:
-    mean = density.expected(density.x, density.exposure, found.weights, found.level)
-    return density.outcomes(mean, found.noise, rng)
-
-
 def _gap(case: _Case, seen: Any, untreated: Floats) -> Floats:
     if case.family == "gaussian":
         return np.asarray(seen - untreated)
@@ -314,11 +319,11 @@ def _gap(case: _Case, seen: Any, untreated: Floats) -> Floats:
 
 
 def _checks(
-    case: _Case, density: DonorDensity, found: DonorDraws, headline: Floats, posterior: Posterior
+    case: _Case, model: DonorModel, found: DonorDraws, headline: Floats, posterior: Posterior
 ) -> tuple[Check, ...]:
     before = slice(None, case.start)
     y = case.y[before]
-    fitted = density.expected(case.x[before], case.exposure[before], found.weights, found.level).mean(axis=(0, 1))
+    fitted = model.expected(case.x[before], case.exposure[before], found.weights, found.level).mean(axis=(0, 1))
     share = 1 - float(((y - fitted) ** 2).sum() / max(float(((y - y.mean()) ** 2).sum()), np.finfo(float).tiny))
     fit = Check(
         "pretreatment_fit",
@@ -333,7 +338,7 @@ def _checks(
         reported,
         nuisance={"parameters": posterior.draws},
         statistics=posterior.statistics,
-        log_likelihood=density.pointwise(found),
+        log_likelihood=model.pointwise(found),
     )
     return *convergence, fit
 
