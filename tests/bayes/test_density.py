@@ -6,8 +6,10 @@ import pytest
 from scipy import optimize, special, stats
 
 from crimepolicy.bayes import bases
+from crimepolicy.bayes.count_draws import prior_draws
 from crimepolicy.bayes.event_cells import event_cells
 from crimepolicy.bayes.event_design import EventModel, event_design
+from crimepolicy.bayes.event_draws import event_draws, pointwise_likelihood
 from crimepolicy.bayes.laplace import find_center
 from crimepolicy.bayes.layout import scale_table
 from crimepolicy.bayes.likelihood import count_likelihood
@@ -120,6 +122,22 @@ def test_compiled_pass_equals_scipy_distributions():
     exact_y += (free * (log_sd_y - turned.center.log_sd)).sum() + stats.norm.logpdf(y[design.size :]).sum()
     ours = turned.evaluate(x)[0] - turned.evaluate(y)[0]
     assert ours == pytest.approx(exact - exact_y, abs=1e-6)
+
+
+@pytest.mark.parametrize("family", ["negative_binomial", "poisson"])
+def test_pointwise_likelihood_is_that_of_scipy(family):
+    events, design = make(world(6, 30, n_treated=3, rate=4)[0], family=family)
+    draws = prior_draws(design, 3, np.random.default_rng(0))
+    ours = pointwise_likelihood(design, events, event_draws(design, events, draws, 0), draws.dispersion)
+    cells = events.cell[events.counted]
+    counts = design.counts.ravel()[cells]
+    for i in range(3):
+        mean = np.exp(linear_predictor(design, draws.theta[i])).ravel()[cells]
+        exact = stats.poisson.logpmf(counts, mean)
+        if draws.dispersion is not None:
+            shape = draws.dispersion[i] ** -2
+            exact = stats.nbinom.logpmf(counts, shape, shape / (shape + mean))
+        np.testing.assert_allclose(ours[i], exact, rtol=1e-8)
 
 
 def test_scales_have_their_priors():

@@ -65,14 +65,15 @@ def event_draws(design: Design, events: EventCells, draws: CountDraws, seed: int
 
 
 def pointwise_likelihood(design: Design, events: EventCells, found: EventDraws, dispersion: Floats | None) -> Floats:
-    """Return the log likelihood (..., M) of the treated cells, up to a constant in each."""
+    """Return the log likelihood (..., M) of the treated cells."""
     cells = events.counted
     mean = (found.expected * np.exp(found.effect))[..., cells]
     counts = np.append(design.counts, 0.0)[events.cell][cells]
+    orders = special.gammaln(counts + 1)
     if dispersion is None:
-        return np.asarray(counts * np.log(mean) - mean)
+        return np.asarray(counts * np.log(mean) - mean - orders)
     shape = dispersion[..., None] ** -2
-    gammas = special.gammaln(counts + shape) - special.gammaln(shape)
+    gammas = special.gammaln(counts + shape) - special.gammaln(shape) - orders
     return np.asarray(gammas + counts * np.log(mean / shape) - (counts + shape) * np.log1p(mean / shape))
 
 
