@@ -85,19 +85,18 @@ def _actions(lock: Path, entries: Mapping[str, Entry]) -> list[Node]:
         made = [path.replace("/build/", "/results/") for path in task.get("produces", {}) if "/smoke/" not in path]
         published = [path for path in made if path in entries]
         read = [path for path in task.get("depends_on", {}) if path in entries and not path.startswith("src/")]
-        if published:
-            found.append(_action(str(task["id"]), read, published, entries))
+        # The lock also remembers tasks whose script is gone.
+        if published and str(task["id"]).split("::")[0] in entries:
+            found.append(_action(str(task["id"]), read, published))
     return found
 
 
-def _action(task: str, read: list[str], made: list[str], entries: Mapping[str, Entry]) -> Node:
-    script = task.split("::")[0]
-    action = {
+def _action(task: str, read: list[str], made: list[str]) -> Node:
+    return {
         "@id": f"#{task}",
         "@type": "CreateAction",
         "name": task,
         "object": [{"@id": path} for path in read],
         "result": [{"@id": path} for path in made],
+        "instrument": {"@id": task.split("::")[0]},
     }
-    # The lock may be older than the scripts; a name that leads nowhere would make the whole crate invalid.
-    return action | ({"instrument": {"@id": script}} if script in entries else {})
