@@ -126,12 +126,13 @@ def comparison(
     usable = panel.observed.all(axis=1) & ((panel.Y > 0).all(axis=1) if scale == "log" else True)
     _require_usable(panel, treated[~usable[treated]], scale)
     never = np.flatnonzero(np.isinf(first))
-    excluded = never[panel.units[never].isin(list(exclude))]
-    pool = np.setdiff1d(never, excluded)
+    barred = panel.units[never].isin(list(exclude)) if exclude else np.zeros(len(never), dtype=bool)
+    excluded, pool = never[barred], never[~barred]
     donors = pool[usable[pool]]
     if donors.size == 0:
         raise DesignError(
-            f"No donor is left: of {len(never)} never treated units {len(excluded)} are excluded and {len(pool)} are incomplete."
+            f"No donor is left: of {len(never)} never treated units {len(excluded)} are excluded and {len(pool)} are incomplete. "
+            f"{_remedy(len(never), len(pool))}"
         )
     return Comparison(
         Y=panel.Y if panel.population is None else panel.Y / panel.population * PER,
@@ -142,6 +143,14 @@ def comparison(
         scale=scale,
         checks=_left_out(panel, scale, always, excluded, pool[~usable[pool]]),
     )
+
+
+def _remedy(never: int, incomplete: int) -> str:
+    if never == 0:
+        return "Where treatment comes at different dates, group_time_effects compares with those not yet treated; otherwise add untreated units."
+    if incomplete == 0:
+        return "Shorten exclude."
+    return "Shorten the panel with window(), fill the cells, or use factor_model, which needs no complete panel."
 
 
 def require_donors(panel: Panel, exclude: Sequence[object]) -> None:

@@ -102,6 +102,8 @@ def _within_ball(A: Floats, b: Floats, size: float) -> Floats:
 def _shortened(A: Floats, b: Floats, size: float) -> Floats:
     """Return the simplex weights of length `size`, by the ridge at which they have it."""
     top = float((A**2).sum())
+    if top == 0.0:
+        return np.full(A.shape[1], 1.0 / A.shape[1])
 
     def excess(log: float) -> float:
         return float(np.linalg.norm(simplex_weights(A, b, ridge=float(np.exp(log))).weights)) - size
@@ -126,5 +128,5 @@ def _rule_of_thumb(A: Floats, b: Floats, constants: int) -> tuple[float, float]:
     residual = b - A[:, columns] @ coefficients
     variance = float(residual @ residual) / max(T - len(columns) - constants, 1)
     square = float(coefficients @ coefficients)
-    penalty = variance * (len(columns) + constants) / square
+    penalty = variance * (len(columns) + constants) / square if square > 0 else 0.0
     return max(float(np.sqrt(square)) / (1.0 + penalty), _SHORTEST), penalty

@@ -78,7 +78,7 @@ def _unique(unique: list[bool]) -> Check:
 
 
 def _effective(donors: list[Floats]) -> Check:
-    counts = [1.0 / float(w @ w) for w in donors]
+    counts = [1.0 / float(w @ w) if w.any() else 0.0 for w in donors]
     least = min(counts)
     return Check(
         "effective_donors",

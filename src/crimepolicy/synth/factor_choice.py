@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from crimepolicy.errors import DesignError
 from crimepolicy.panel_checks import Check
 from crimepolicy.synth.factor_fit import FactorData, FactorFit, fit_factors
 
@@ -24,7 +25,7 @@ _PENALTIES = np.geomspace(1.0, 0.01, 9)
 def choose_rank(data: FactorData, max_rank: int, folds: int, seed: int) -> tuple[int, Check]:
     """Return the number of factors up to `max_rank` with the smallest error in hidden cells, and the errors as a check."""
     least = int(min((data.W > 0).sum(axis=1).min(), (data.W > 0).sum(axis=0).min()))
-    ranks = [rank for rank in range(max_rank + 1) if rank < least]
+    ranks = [rank for rank in range(max_rank + 1) if rank + 2 < least] or [0]
     fits = [partial(fit_factors, method="interactive", rank=rank, penalty=None, tolerance=_PRECISION) for rank in ranks]
     scores = _scores(data, fits, folds, seed, max(ranks) + 1)
     best = int(np.argmin(scores))
@@ -49,6 +50,11 @@ def _scores(
     scores = np.zeros((folds, len(fits)))
     for fold in range(folds):
         hidden = _hidden(data.W > 0, rng, keep)
+        if not hidden.any():
+            raise DesignError(
+                "Cross-validation finds no cell to hide: some period or unit has too few untreated cells. Give the rank or the "
+                "penalty as a number, or use synthetic_control."
+            )
         part = replace(data, W=np.where(hidden, 0.0, data.W))
         scores[fold] = [data.deviance(fit(part).mean, hidden) for fit in fits]
     return np.asarray(scores.mean(axis=0))

@@ -18,6 +18,8 @@ __all__ = ["prediction_intervals"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
+_FEWEST = 3
+_EXACT = 1e-10  # residuals below this share of the series are rounding
 _COLUMNS = ["estimate", "in_sample_low", "in_sample_high", "conf_low", "conf_high", "joint_low", "joint_high"]
 
 
@@ -51,7 +53,8 @@ def prediction_intervals(
     Raises
     ------
     InferenceError
-        Where the estimate is not a synthetic control on outcomes, or its constraint has no simulated bounds.
+        Where the estimate is not a synthetic control on outcomes, its constraint has no simulated bounds, or the fit leaves
+        no residuals before treatment.
 
     Assumptions
     -----------
@@ -143,6 +146,7 @@ def _cells(data: Comparison, cohort: Cohort, rule: _Rule, rng: np.random.Generat
     before, treated = pool[:start], series[:start]
     fit = bounded_weights(before, treated, rule.constraint, size=rule.size, intercept=rule.intercept)
     residual = treated - before @ fit.weights - fit.intercept
+    _require_residuals(residual, treated, cohort)
     wanted = np.vstack([pool[start:], pool[start:].mean(axis=0)])
     observed = np.append(series[start:], series[start:].mean())
     problem = in_sample(before, treated, fit, rule.constraint, rule.intercept)
@@ -152,6 +156,19 @@ def _cells(data: Comparison, cohort: Cohort, rule: _Rule, rng: np.random.Generat
     noise = np.stack(noise_bounds(*used, rule.model, half))
     wide = _for_all(np.stack(noise_bounds(*used, "subgaussian", half)), len(pool) - start)
     return _Cells(observed - wanted @ fit.weights - fit.intercept, low, high, noise, wide)
+
+
+def _require_residuals(residual: Floats, treated: Floats, cohort: Cohort) -> None:
+    if len(residual) < _FEWEST:
+        raise InferenceError(
+            f"Prediction intervals learn from residuals before treatment; {cohort.label} has {len(residual)} such periods, and {_FEWEST} "
+            "are the least. Use placebo_test."
+        )
+    if np.abs(residual).max() <= _EXACT * max(float(np.abs(treated).max()), 1.0):
+        raise InferenceError(
+            f"The synthetic control of {cohort.label} fits all {len(residual)} periods before treatment exactly, which leaves no residual to "
+            "learn from: an interval would be too narrow. Use placebo_test, or fewer donors (exclude=)."
+        )
 
 
 def _for_all(noise: Floats, periods: int) -> Floats:

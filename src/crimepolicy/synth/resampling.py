@@ -71,8 +71,9 @@ def _placebos(data: Comparison, problem: Problem, draws: int, seed: int) -> Iter
     sizes = [len(cohort.rows) for cohort in data.cohorts]
     n_donors, n_treated = len(data.donors), sum(sizes)
     if n_donors <= n_treated:
+        other = "jackknife" if min(sizes) > 1 else "none"
         raise InferenceError(
-            f"Placebo variance needs more donors than treated units; here {n_donors} donors and {n_treated} treated. Use variance='jackknife'."
+            f"Placebo variance needs more donors than treated units; here {n_donors} donors and {n_treated} treated. Use variance={other!r}."
         )
     ends = np.cumsum(sizes)
     for order in _assignments(n_donors, n_treated, draws, seed):

@@ -62,7 +62,8 @@ def penalty_path(profiles: Profiles, rule: PenaltyRule, validation: Validation =
     validation : {"published", "all"}
         Periods that are left out in turn: the published software never leaves out the last one.
     """
-    largest = float(np.linalg.norm(profiles.donors, 2)) ** 2
+    # Donors that are all alike leave nothing to correct with, at any penalty.
+    largest = float(np.linalg.norm(profiles.donors, 2)) ** 2 or 1.0
     penalties = largest * _SMALLEST ** (np.arange(_GRID + 1) / _GRID)
     periods = profiles.periods - (validation == "published")
     errors = np.array([_held_out(profiles, period, penalties) for period in range(periods)]) ** 2
