@@ -1,7 +1,8 @@
 """Time the synthetic-control family beside its peers: processor seconds and what came out.
 
 Run from the repository with whatever is installed: ``python benchmarks/synth/speed.py [case ...]``. Each library is asked for
-the same thing; those that are not installed are skipped. Set OPENBLAS_NUM_THREADS=1, and CRIMEPOLICY_MIRROR for the data.
+the same thing; those that are not installed are skipped, so that one that needs other versions runs in an environment of its own.
+Set OPENBLAS_NUM_THREADS=1, and CRIMEPOLICY_MIRROR for the data.
 """
 
 import importlib.util
@@ -108,6 +109,27 @@ def ours_sdid(frame: pd.DataFrame, variance: Any, draws: int) -> Result:
     return {"seconds": process_time() - start, "effect": estimate.value, "std_error": estimate.std_error}
 
 
+def ours_augmented(all_placebos: bool) -> Result:
+    from crimepolicy.synth.augmented import augmented_synthetic_control
+
+    panel = panel_of(smoking())
+    start = process_time()
+    estimate = augmented_synthetic_control(panel, rule="minimum", validation="all", intercept=True)
+    if all_placebos:
+        placebos(estimate)
+    return {"seconds": process_time() - start, "effect": estimate.value}
+
+
+def ours_placebo_test(frame: pd.DataFrame) -> Result:
+    from crimepolicy.inference.placebo import placebo_test
+    from crimepolicy.synth.synthetic_control import synthetic_control
+
+    panel = panel_of(frame)
+    start = process_time()
+    tested = placebo_test(synthetic_control(panel), treated="drop")
+    return {"seconds": process_time() - start, "effect": tested.value, "p": tested.null_p["att"]}
+
+
 # ---------------------------------------------------------------- peers
 
 
@@ -184,6 +206,59 @@ def synthdid_py(frame: pd.DataFrame, variance: str, draws: int) -> Result:
     return {"seconds": process_time() - start, "effect": float(found), "std_error": float(error)}
 
 
+def azcausal_sdid(frame: pd.DataFrame, variance: str, draws: int) -> Result:
+    from azcausal.core.error import Bootstrap, JackKnife, Placebo
+    from azcausal.core.panel import CausalPanel
+    from azcausal.estimators.panel.sdid import SDID
+
+    wide = {key: frame.pivot(index="time", columns="unit", values=key) for key in ("y", "treated")}
+    error = {"placebo": Placebo(draws), "bootstrap": Bootstrap(draws), "jackknife": JackKnife()}[variance]
+    start = process_time()
+    estimator = SDID()
+    found = estimator.fit(CausalPanel(wide).setup(outcome="y", intervention="treated"))
+    estimator.error(found, error)
+    return {"seconds": process_time() - start, "effect": found.effect.value, "std_error": found.effect.se}
+
+
+def augsynth_py(all_placebos: bool) -> Result:
+    import polars as pl
+    from augsynth_py import AugSynth
+
+    frame = smoking()[["unit", "time", "y"]]
+    start = process_time()
+
+    def fit(data: pd.DataFrame, unit: str) -> float:
+        table = pl.DataFrame({name: data[name].to_list() for name in data})
+        found = AugSynth().fit(table, unit="unit", time="time", outcome="y", treated=unit, treatment_time=1989)
+        return float(found.att_)
+
+    effect = fit(frame, "California")
+    if all_placebos:
+        donors = frame[frame["unit"] != "California"]
+        for unit in donors["unit"].unique():
+            fit(donors, unit)
+    return {"seconds": process_time() - start, "effect": effect}
+
+
+def causalpy(all_placebos: bool) -> Result:
+    import causalpy as cp
+
+    wide = smoking().pivot(index="time", columns="unit", values="y")
+    donors = [unit for unit in wide if unit != "California"]
+
+    def fit(unit: str, rest: list[str]) -> Any:
+        model = cp.create_causalpy_compatible_class(cp.skl_models.WeightedProportion())
+        return cp.SyntheticControl(wide.copy(), 1989, control_units=rest, treated_units=[unit], model=model)
+
+    start = process_time()
+    found = fit("California", donors)
+    if all_placebos:
+        for unit in donors:
+            fit(unit, [other for other in donors if other != unit])
+    gaps = np.asarray(found.pre_impact).ravel(), np.asarray(found.post_impact).ravel()
+    return {"seconds": process_time() - start, "effect": float(gaps[1].mean()), "pre_rmspe": rmspe(gaps[0])}
+
+
 def pysyncon_search() -> Result:
     from pysyncon import Dataprep, Synth
 
@@ -237,17 +312,27 @@ def cases() -> dict[str, list[tuple[str, Callable[[], Result]]]]:
         "Prop 99, outcomes, 38 placebos": [
             ("crimepolicy", lambda: ours_outcome(True)),
             ("mlsynth", lambda: mlsynth("auto", True, False, prop99)),
+            ("causalpy", lambda: causalpy(True)),
         ],
+        **{
+            f"Prop 99, ridge-augmented, {label}": [
+                ("crimepolicy", lambda many=many: ours_augmented(many)),
+                ("augsynth_py", lambda many=many: augsynth_py(many)),
+            ]
+            for label, many in (("one fit", False), ("38 placebos", True))
+        },
         "SDID 39 x 31, placebo": [
             ("crimepolicy", lambda: ours_sdid(prop99, "placebo", 200)),
             ("diff_diff", lambda: diff_diff_sdid(prop99, "placebo", 200)),
             ("synthdid", lambda: synthdid_py(prop99, "placebo", 200)),
+            ("azcausal", lambda: azcausal_sdid(prop99, "placebo", 200)),
         ],
         **{
             f"SDID 500 x 200, {variance}": [
                 ("crimepolicy", lambda v=variance: ours_sdid(large, v, 50)),
                 ("diff_diff", lambda v=variance: diff_diff_sdid(large, v, 50)),
                 *([("synthdid", lambda v=variance: synthdid_py(large, v, 50))] if variance == "jackknife" else []),
+                ("azcausal", lambda v=variance: azcausal_sdid(large, v, 50)),
             ]
             for variance in ("jackknife", "placebo", "bootstrap")
         },
@@ -259,6 +344,7 @@ def cases() -> dict[str, list[tuple[str, Callable[[], Result]]]]:
             ("crimepolicy", lambda: ours_outcome(True, municipal, 20)),
             ("mlsynth", lambda: mlsynth("auto", True, False, municipal, 20)),
         ],
+        "SC, placebo test of 1,123 municipalities x 120": [("crimepolicy", lambda: ours_placebo_test(municipal))],
     }
 
 
