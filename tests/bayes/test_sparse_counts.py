@@ -12,7 +12,7 @@ from crimepolicy.panel import Panel
 pytestmark = [pytest.mark.bayes, pytest.mark.slow]
 
 TABLES = Path(__file__).parents[1] / "coverage"
-PANELS, BEFORE, AFTER, DONORS = 20, 36, 24, 5
+PANELS, BEFORE, AFTER, DONORS = 12, 36, 24, 5
 EFFECT = np.log(3.0)
 # At a mean of 0.21 events, 81% of the cells are zero.
 RARE, COMMON = 0.21, 10.0
@@ -39,7 +39,7 @@ def test_known_effect_is_recovered(name, rate):
     found = []
     for seed in range(PANELS):
         panel = sparse(rate, seed)
-        ours = bayesian_synthetic_control(panel, draws=250, tune=250, seed=seed)
+        ours = bayesian_synthetic_control(panel, draws=200, tune=200, seed=seed)
         low, high = np.quantile(ours.draws["att"], [0.05, 0.95])
         zeros = (panel.Y[0, :BEFORE] == 0).mean()
         failed = any(check.passed is False for check in ours.checks if check.name in ("divergences", "bfmi"))
@@ -55,4 +55,4 @@ def test_known_effect_is_recovered(name, rate):
     (TABLES / f"sparse_counts_{name.replace(' ', '_')}.txt").write_text(text, encoding="utf-8")
     # Four Monte Carlo errors; and coverage that a right interval falls below once in a thousand times.
     assert abs(value.mean() - EFFECT) < 4 * value.std() / np.sqrt(PANELS)
-    assert covered.sum() >= 13
+    assert covered.sum() >= 7
