@@ -93,6 +93,7 @@ def test_priors_that_the_counts_contradict_are_refused():
         ({"before": (1.2, 0.1)}, "not the mean and standard deviation of a share"),
         ({"after": (0.5, 0.6)}, "not the mean and standard deviation of a share"),
         ({"reclassified": (0.3, 0.1)}, "the smaller first"),
+        ({"units": ("u00",)}, "names u00.*not in the panel"),
     ],
 )
 def test_impossible_shares_are_refused(options, message):

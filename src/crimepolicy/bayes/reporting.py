@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import DesignError
+from crimepolicy.errors import DesignError, offenders, suggest
 from crimepolicy.estimate import HEADLINE, Estimate
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
@@ -17,7 +17,7 @@ __all__ = ["Capture", "with_capture"]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 _FEWEST_DRAWS = 2
-_CANDIDATES = 8192
+_CANDIDATES = 65_536
 # Below this effective number of candidates, prior and counts contradict one another.
 _FEWEST_WEIGHTS = 50
 _DISTANT = 2.0
@@ -86,7 +86,7 @@ def with_capture(
     ------
     DesignError
         Where the panel has no population, a share is impossible, or the fit is not on the log scale; with ``learn=True``, where no
-        untreated cell shows the break.
+        untreated cell shows the break, or priors and counts contradict one another.
 
     Assumptions
     -----------
@@ -144,6 +144,11 @@ def _shares(
 
 def _weights(jump: Estimate, implied: Floats) -> tuple[Floats, tuple[Check, ...]]:
     """Return the likelihood of log ratios (n,) of the shares, and the check that compares the jump with their prior."""
+    if not (np.isfinite(jump.value) and jump.std_error > 0):
+        raise DesignError(
+            f"{jump.method} gives the jump at the break no standard error, so the shares cannot be weighted by it. Use another estimator, or "
+            "learn=False."
+        )
     log = -0.5 * ((implied - jump.value) / jump.std_error) ** 2
     weight = np.exp(log - log.max())
     text = (
@@ -184,6 +189,11 @@ def _validate(panel: Panel, capture: Capture, n_draws: int) -> None:
             raise DesignError(
                 f"{name}=({mean}, {spread}) is not the mean and standard deviation of a share between 0 and 1."
             )
+    unknown = [unit for unit in capture.units or () if unit not in panel.units]
+    if unknown:
+        raise DesignError(
+            f"capture.units names {offenders(unknown)}, not in the panel.{suggest(unknown[0], list(panel.units))}"
+        )
     low, high = capture.reclassified
     if not 0 <= low <= high < 1:
         raise DesignError(f"reclassified=({low}, {high}) should be two shares, the smaller first, below 1.")
