@@ -492,3 +492,15 @@ def test_treated_cells_without_any_event_have_no_ratio_but_an_excess(panel: Pane
     assert [check.name for check in found.checks if check.passed is False] == ["no_ratio"]
     assert found.excess().value < 0
     assert found.excess().std_error > 0
+
+
+def test_absent_rows_are_unobserved_counts(panel: Panel) -> None:
+    """A table without some rows has no population there; only the outcome is missing in the twin."""
+    rows = panel.to_frame()
+    held = rows[rows["outcome"].notna()]
+    columns = {"unit": "unit", "time": "period", "outcome": "outcome", "treated": "treated", "population": "population"}
+    found = imputation(Panel.from_frame(held, missing="keep", **columns), family="poisson", pretrends=2)
+    wanted = imputation(replace(panel, weights=None), family="poisson", pretrends=2)
+    assert len(held) < len(rows)
+    pd.testing.assert_frame_equal(found.path, wanted.path)
+    assert found.excess().value == pytest.approx(wanted.excess().value, rel=ROUNDING)

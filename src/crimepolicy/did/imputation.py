@@ -212,7 +212,7 @@ def _prepare(panel: Panel, options: _Options) -> _State:
         panel, options.family, options.effects, options.covariates, options.unit_trends, options.weights
     )
     spells = find_spells(panel.D)
-    usable = usable_cells(panel, options.covariates, options.weights)
+    usable = usable_cells(panel, options.family, options.covariates, options.weights)
     sample, target = _classify(panel, spells, usable, options)
     fit = _fit(panel, sample, options, model)
     targets, lost = target_cells(panel, fit, sample, target, spells, options.weights)
@@ -448,7 +448,12 @@ def _lost_cells(panel: Panel, lost: Ints) -> Check | None:
 def _missing_cells(panel: Panel, usable: Bools) -> Check | None:
     absent = int((~usable).sum())
     return (
-        Check("missing_cells", None, absent, f"{absent} cells without outcome, covariate or weight are not used.")
+        Check(
+            "missing_cells",
+            None,
+            absent,
+            f"{absent} cells without outcome, covariate, population or weight are not used.",
+        )
         if absent
         else None
     )

@@ -120,7 +120,10 @@ def model_inputs(
     by_region = effects == "unit+region:period"
     return {
         "family": family,
-        "exposure": panel.population if family == "poisson" else None,
+        # Absent rows have no population either, and what is not fitted must not spread as NaN.
+        "exposure": None
+        if family == "gaussian" or panel.population is None
+        else np.nan_to_num(panel.population, nan=1.0),
         "weights": None if panel.weights is None or weights == "equal" else analysis_weights(panel),
         "region": pd.factorize(pd.Series(panel.region), sort=True)[0] if by_region else None,
         "covariates": [np.nan_to_num(panel.X[name]) for name in covariates],
@@ -128,11 +131,13 @@ def model_inputs(
     }
 
 
-def usable_cells(panel: Panel, covariates: Sequence[str], weights: Weighting) -> Bools:
-    """Return the cells (N, T) with an outcome, covariates and, where weights are used, a weight above zero."""
+def usable_cells(panel: Panel, family: Family, covariates: Sequence[str], weights: Weighting) -> Bools:
+    """Return the cells (N, T) with an outcome, covariates and, where they are used, a population and a weight above zero."""
     usable = panel.observed.copy()
     for name in covariates:
         usable &= ~np.isnan(panel.X[name])
+    if family == "poisson" and panel.population is not None:
+        usable &= panel.population > 0
     return usable if weights == "equal" else usable & (analysis_weights(panel) > 0)
 
 

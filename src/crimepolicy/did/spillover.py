@@ -111,7 +111,7 @@ def spillover_effects(
         )
     kinds = {"direct": panel.D.copy(), **exposed_cells(panel, exposure, rings)}
     model = model_inputs(panel, family, effects, covariates, False, weights)
-    usable = usable_cells(panel, covariates, weights)
+    usable = usable_cells(panel, family, covariates, weights)
     found = (_impute if estimator == "imputation" else _regress)(panel, kinds, usable, model, options)
     return found.replace(fit=partial(spillover_effects, **options))
 
@@ -259,7 +259,12 @@ def _cell_checks(kinds: Mapping[str, Bools], usable: Bools, member: Mapping[str,
     absent = int((~usable).sum())
     if absent:
         found.append(
-            Check("missing_cells", None, absent, f"{absent} cells without outcome, covariate or weight are not used.")
+            Check(
+                "missing_cells",
+                None,
+                absent,
+                f"{absent} cells without outcome, covariate, population or weight are not used.",
+            )
         )
     return found
 
