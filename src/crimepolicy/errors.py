@@ -12,6 +12,7 @@ __all__ = [
     "EstimationError",
     "InferenceError",
     "PanelError",
+    "at_least",
     "choose",
     "offenders",
     "suggest",
@@ -62,6 +63,12 @@ def choose(option: str, value: object, allowed: object) -> None:
     if value not in values:
         listed = ", ".join(repr(v) for v in values)
         raise DesignError(f"{option}={value!r} is not an option. Use one of: {listed}.")
+
+
+def at_least(option: str, value: float, least: float) -> None:
+    """Raise a `DesignError` unless a number that the caller gave is at least this."""
+    if not value >= least:
+        raise DesignError(f"{option}={value!r} should be {least} or more.")
 
 
 def offenders(items: Iterable[object], total: int | None = None, show: int = 5) -> str:

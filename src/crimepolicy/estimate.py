@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from crimepolicy.errors import EstimationError, InferenceError, choose
+from crimepolicy.errors import EstimationError, InferenceError, choose, offenders
 from crimepolicy.panel import Panel, as_kind
 from crimepolicy.panel_checks import Check
 
@@ -236,6 +236,11 @@ class Estimate:
                 f"No uncertainty is carried for {unknown}. Known terms: {list(source.columns)[:8]} ..."
             )
         values = source[terms].to_numpy()
+        broken = [term for term, lost in zip(terms, np.isnan(values).any(axis=0), strict=True) if lost]
+        if broken:
+            raise InferenceError(
+                f"The uncertainty of {offenders(broken)} is not a number. Estimate again, without them."
+            )
         if self.psi is None:
             matrix = np.atleast_2d(np.cov(values, rowvar=False))
         else:

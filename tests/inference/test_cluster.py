@@ -108,6 +108,9 @@ def test_cr2_with_units_in_larger_clusters_matches_the_dense_definition(panels: 
     error, df = dense_cr2(panel.Y.ravel(), panel.D.ravel().astype(float), Z, np.repeat(panel.clusters, 6))
     assert result.std_error == pytest.approx(error, rel=SOLVERS)
     assert result.df == pytest.approx(df, rel=SOLVERS)
+    # The influence that it carries gives the same standard error.
+    sums = result.psi.groupby(panel.clusters).sum()
+    assert np.sqrt((sums**2).sum().item()) == pytest.approx(error, rel=SOLVERS)
 
 
 def test_jackknife_is_the_spread_of_leave_one_cluster_out_fits(panels: Panels, estimators: Estimators) -> None:
@@ -151,6 +154,22 @@ def test_two_way_clusters_add_and_subtract(panels: Panels, estimators: Estimator
     assert added.sum() == pytest.approx(clipped * np.trace(result.covariance()), rel=1e-8)
     with pytest.raises(InferenceError, match="already combined"):
         cluster(result)
+
+
+def test_two_way_clusters_have_the_degrees_of_freedom_of_the_fewer(panels: Panels, estimators: Estimators) -> None:
+    effect = estimators["event_difference"](panels["normal"](12, 6, seed=6))
+    rows, columns = np.repeat(np.arange(4), 3), np.tile(np.arange(3), 4)
+    assert cluster(effect, rows, second=columns, correction="CR1").df == 2
+    assert cluster(effect, rows, second=columns, correction="CR0").df is None
+
+
+@pytest.mark.parametrize(("treated", "untreated", "enough"), [(6, 6, True), (5, 9, False), (9, 5, False), (6, 0, True)])
+def test_six_clusters_on_each_side_are_enough(treated: int, untreated: int, enough: bool, panels: Panels) -> None:
+    panel = panels["normal"](treated + untreated, 6, treated=treated)
+    check = few_treated_clusters(panel)
+    assert check.passed is enough
+    assert check.value == (min(treated, untreated) if untreated else treated)
+    assert ("too small" in check.text) is not enough
 
 
 def test_two_way_of_nested_labels_is_the_coarser(panels: Panels, estimators: Estimators) -> None:

@@ -71,6 +71,25 @@ def test_a_large_place_is_given_less_noise(panels: Panels, estimators: Estimator
     assert next(c for c in large.checks if c.name == "variance_by_population").value > 0.9
 
 
+def test_the_population_of_the_panel_is_its_mean_over_periods(panels: Panels, estimators: Estimators) -> None:
+    panel = panels["normal"](40, 8, treated=1, at=4, seed=1)
+    people = np.geomspace(1e3, 1e6, 40)[:, None] * np.linspace(0.8, 1.2, 8)
+    own = ferman_pinto(estimators["two_way"](replace(panel, population=people)))
+    given = ferman_pinto(
+        estimators["two_way"](panel), population=dict(zip(panel.units, people.mean(axis=1), strict=True))
+    )
+    pd.testing.assert_frame_equal(own.null, given.null)
+
+
+@pytest.mark.parametrize("unit", [1e-5, 1e5])
+def test_units_of_measurement_scale_the_noise(unit: float, panels: Panels, estimators: Estimators) -> None:
+    panel = panels["normal"](30, 8, treated=1, at=4, seed=1)
+    size = dict(zip(panel.units, np.geomspace(1e3, 1e6, 30), strict=True))
+    one = ferman_pinto(estimators["two_way"](panel), population=size).null[HEADLINE]
+    other = ferman_pinto(estimators["two_way"](panel.with_outcome(unit * panel.Y)), population=size).null[HEADLINE]
+    assert other.to_numpy() == pytest.approx(unit * one.to_numpy(), rel=1e-6)
+
+
 def test_one_control_lends_its_noise_to_all_treated_places(panels: Panels, estimators: Estimators) -> None:
     effect = estimators["two_way"](panels["normal"](15, 8, treated=2, at=5, seed=1))
     noise = control_noise(effect).noise
@@ -94,6 +113,11 @@ def test_groups_lie_as_the_treated_places_do(panels: Panels, estimators: Estimat
     assert len(near) == 36
     # Ties between the neighbours on both sides go to the first; the first control has one neighbour only.
     assert near[:18] == pytest.approx(noise + np.r_[noise[1], noise[:-1]], rel=ROUNDING)
+    # As far along a meridian is as far.
+    north = line.coordinates.copy()
+    north[2:] = np.column_stack([np.full(18, 50.0), np.arange(18.0)])
+    turned = alvarez_ferman(estimators["two_way"](replace(line, coordinates=north)), sharing="distance")
+    assert turned.null[HEADLINE].to_numpy() == pytest.approx(near, rel=ROUNDING)
     with pytest.raises(InferenceError, match="needs coordinates"):
         alvarez_ferman(estimators["two_way"](panel), sharing="distance")
     hole = line.coordinates.copy()
@@ -115,7 +139,8 @@ def test_signs_by_hand(panels: Panels, estimators: Estimators) -> None:
     p = [abs(stats.ttest_1samp(signs * own, 0).statistic) >= observed for signs in flips]
     assert result.p_value() == pytest.approx(np.mean(p))
     assert result.p_value() == pytest.approx(1 / 8)
-    assert len(result.null) == 16
+    means = sorted(float(np.mean(signs * own)) for signs in flips)
+    assert sorted(result.null[HEADLINE]) == pytest.approx(means, rel=ROUNDING, abs=1e-12)
     assert sign_change_test(effect, null=float(np.mean(own))).p_value() == 1.0
 
 

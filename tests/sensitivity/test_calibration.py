@@ -105,6 +105,13 @@ def test_effects_that_cannot_be_laid_are_refused() -> None:
         add_effect(panel.with_outcome(panel.Y + 0.5), -0.1, "thin", RNG(0))
 
 
+def test_nothing_to_calibrate_is_refused() -> None:
+    with pytest.raises(DesignError, match="placebos=0 should be 1 or more"):
+        calibrate({"noise": partial(noise, spread=0.1, error=0.1)}, known_panel(), placebos=0)
+    with pytest.raises(DesignError, match="no estimator to calibrate"):
+        calibrate({}, known_panel())
+
+
 def known_panel() -> Panel:
     panel = count_panel(0, n=40, t=20)
     return mask_treated(panel.with_outcome(np.full_like(panel.Y, KNOWN)))

@@ -302,6 +302,18 @@ def test_refusals_say_what_to_do(options, error, match) -> None:
 
 def test_paths_that_do_not_qualify_are_refused() -> None:
     estimate = event_study(np.array([-0.1, 0.2, 1.0, 2.0]), np.eye(4), 2)
+    with pytest.raises(InferenceError, match="is not a number"):
+        honest_bounds(estimate.replace(psi=estimate.psi * np.nan))
+    with pytest.raises(EstimationError, match="carries no uncertainty"):
+        breakdown(estimate.replace(psi=estimate.psi * 0))
+    leads = estimate.psi.columns.isin(["event_time[-3]", "event_time[-2]"])
+    with pytest.raises(InferenceError, match="carries no uncertainty"):
+        lead_smoothness(estimate.replace(psi=estimate.psi * ~leads))
+    for grid in ((1.0, 0.0, 5), (0.0, 1.0, 1)):
+        with pytest.raises(DesignError, match="a first value, a larger last one"):
+            honest_bounds(estimate, grid=grid)
+    with pytest.raises(DesignError, match="No restriction"):
+        honest_bounds(estimate, restriction=[])
     holed = estimate.replace(path=estimate.path.drop(index=0))
     with pytest.raises(EstimationError, match=r"no estimate with uncertainty at 0 \(1\)"):
         honest_bounds(holed, restriction=relative_magnitudes(1))

@@ -46,6 +46,8 @@ def test_merged_places_are_treated_where_a_part_is() -> None:
 def test_vintages_without_common_cells_are_refused() -> None:
     panel = count_panel(1)
     other = replace(panel, units=pd.Index([f"x{unit}" for unit in panel.units]))
+    with pytest.raises(DesignError, match="no other vintage"):
+        vintage_bounds(difference_in_means(panel), {})
     with pytest.raises(DesignError, match="no unit in common"):
         vintage_bounds(difference_in_means(panel), {"new codes": other})
     with pytest.raises(DesignError, match="no period in common"):

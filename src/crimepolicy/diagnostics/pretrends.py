@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import linalg, optimize, stats
 
-from crimepolicy.errors import InferenceError, choose
+from crimepolicy.errors import InferenceError, choose, offenders
 from crimepolicy.estimate import Estimate, path_term
 from crimepolicy.panel_checks import Check
 
@@ -89,6 +89,9 @@ def joint_test(estimate: Estimate, terms: list[str]) -> JointTest:
     values = estimate.estimates[terms].to_numpy()
     covariance = estimate.covariance(terms).to_numpy()
     scale = np.sqrt(np.diag(covariance))
+    if not scale.all():
+        still = [term for term, error in zip(terms, scale, strict=True) if not error]
+        raise InferenceError(f"{offenders(still)} carry no uncertainty, so that nothing can be tested against it.")
     correlation = covariance / np.outer(scale, scale)
     if np.linalg.cond(correlation) > 1e12:
         raise InferenceError(

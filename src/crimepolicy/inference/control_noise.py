@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import InferenceError, offenders
+from crimepolicy.errors import InferenceError, at_least, offenders
 from crimepolicy.estimate import HEADLINE, Estimate
 from crimepolicy.inference.influence import panel_of
 from crimepolicy.inference.regression import regression
@@ -60,6 +60,7 @@ def control_noise(estimate: Estimate) -> ControlNoise:
 
 def with_noise(estimate: Estimate, noise: Array, name: str, draws: int, seed: int) -> Estimate:
     """Return the estimate with the distribution of the sum of one borrowed noise per treated place, all or drawn."""
+    at_least("draws", draws, 1)
     n, m = noise.shape
     if n**m <= draws:
         picks = np.array(list(product(range(n), repeat=m)))

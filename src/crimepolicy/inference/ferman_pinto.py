@@ -109,6 +109,6 @@ def _variance(noise: Array, size: Array) -> tuple[float, float]:
         scale = np.maximum(fitted, _FLOOR * square.mean())
         level, slope = optimize.nnls(columns / scale[:, None] * [1, size.mean()], square / scale)[0] * [1, size.mean()]
         before, fitted = fitted, columns @ [level, slope]
-        if np.allclose(before, fitted, rtol=1e-8):
+        if np.allclose(before, fitted, rtol=1e-8, atol=0):
             break
     return float(level), float(slope)

@@ -25,8 +25,8 @@ def influence(estimate: Estimate) -> pd.DataFrame:
     Raises
     ------
     InferenceError
-        Where the estimate carries a posterior or placebo effects instead, or where its influence
-        was already combined across units.
+        Where the estimate carries a posterior or placebo effects instead, where its influence
+        was already combined across units, or is not a number.
     """
     if estimate.psi is None:
         raise InferenceError(
@@ -37,6 +37,11 @@ def influence(estimate: Estimate) -> pd.DataFrame:
         raise InferenceError(
             f"The influence functions were already combined across units ({estimate.correction}). Apply this to the "
             "estimate as the estimator returned it."
+        )
+    lost = estimate.psi.isna().any()
+    if lost.any():
+        raise InferenceError(
+            f"The influence on {offenders(lost.index[lost])} is not a number. Estimate again, without these terms."
         )
     return estimate.psi
 

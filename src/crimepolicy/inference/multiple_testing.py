@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from crimepolicy.errors import InferenceError, choose
+from crimepolicy.errors import InferenceError, at_least, choose
 from crimepolicy.estimate import HEADLINE, Estimate
 from crimepolicy.inference.influence import influence, labels_of
 from crimepolicy.inference.multiplier import multiplier_draws
@@ -68,7 +68,10 @@ def multiple_testing(
     [0.03, 0.06, 0.06]
     """
     choose("method", method, Method)
+    at_least("draws", draws, 1)
     named = dict(tests.items())
+    if not named:
+        raise InferenceError("There are no tests to adjust.")
     if method == "romano_wolf":
         return _worded(_romano_wolf(named, list(terms), draws, seed), method)
     p = pd.Series(

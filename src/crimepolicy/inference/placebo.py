@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import CrimepolicyError, InferenceError, choose, offenders
+from crimepolicy.errors import CrimepolicyError, InferenceError, at_least, choose, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, path_term
 from crimepolicy.inference.impose import refitted
 from crimepolicy.inference.influence import panel_of
@@ -106,6 +106,7 @@ def placebo_test(
     choose("statistic", statistic, PlaceboStatistic)
     choose("sides", sides, Sides)
     choose("treated", treated, ("donor", "drop"))
+    at_least("draws", draws, 1)
     own = _read(refitted(estimate if statistic == "studentised" else light(estimate)), statistic)
     panel = panel_of(estimate)
     tasks = _tasks(panel, kind, dates, min_before, draws, seed)

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from crimepolicy.errors import InferenceError, choose
+from crimepolicy.errors import InferenceError, at_least, choose
 from crimepolicy.estimate import HEADLINE, Check, Estimate
 from crimepolicy.inference.impose import imposed, refitted
 from crimepolicy.inference.influence import panel_of
@@ -109,6 +109,7 @@ def randomization_test(
     """
     choose("sides", sides, Sides)
     choose("statistic", statistic, Statistic)
+    at_least("draws", draws, 1)
     panel = panel_of(estimate)
     if panel.dose is not None:
         raise InferenceError(

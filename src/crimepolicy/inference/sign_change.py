@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import InferenceError
+from crimepolicy.errors import InferenceError, at_least
 from crimepolicy.estimate import HEADLINE, Check, Estimate
 from crimepolicy.inference.impose import refitted
 from crimepolicy.inference.influence import Labels, labels_of, panel_of
@@ -71,6 +71,7 @@ def sign_change_test(
     """
     if estimate.scale == "ratio":
         raise InferenceError("Signs change around zero. Use the estimate on the log scale, before as_ratio().")
+    at_least("draws", draws, 1)
     refitted(estimate)
     effects = _separate(estimate, by)
     count = len(effects)

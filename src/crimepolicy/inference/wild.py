@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import linalg
 
-from crimepolicy.errors import choose
+from crimepolicy.errors import at_least, choose
 from crimepolicy.estimate import HEADLINE, Check, Estimate
 from crimepolicy.inference.influence import Labels
 from crimepolicy.inference.multiplier import multiplier_draws
@@ -136,6 +136,7 @@ def wild_bootstrap(
     """
     choose("weights", weights, Weights)
     choose("residuals", residuals, Residuals)
+    at_least("draws", draws, 1)
     problem = regression(estimate, by=by)
     kind = ("webb" if problem.n_clusters < _FEW else "rademacher") if weights == "auto" else weights
 

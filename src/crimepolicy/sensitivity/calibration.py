@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import CrimepolicyError, DesignError, choose, suggest
+from crimepolicy.errors import CrimepolicyError, DesignError, at_least, choose, suggest
 from crimepolicy.estimate import Estimate
 from crimepolicy.inference.parallel import ordered_map
 from crimepolicy.panel import Panel
@@ -158,6 +158,9 @@ def calibrate(
     [[-0.25, 20.0], [-0.1, 20.0], [0.0, 20.0]]
     """
     choose("injection", injection, Injection)
+    at_least("placebos", placebos, 1)
+    if not estimators:
+        raise DesignError("There is no estimator to calibrate. Give a mapping such as {'imputation': imputation}.")
     require_masked(panel)
     laid = sorted({0.0, *map(float, effects)})
     kinds = {"own": _own} if inference is None else dict(inference)

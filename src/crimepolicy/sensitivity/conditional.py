@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import log_ndtr
 
+from crimepolicy.errors import DesignError
 from crimepolicy.sensitivity.dual_rays import dual_rays
 from crimepolicy.sensitivity.r_normals import r_normals
 from crimepolicy.sensitivity.restrictions import Polyhedron
@@ -15,6 +16,7 @@ __all__ = [
     "EVERYWHERE",
     "NO_FIRST_STAGE",
     "FirstStage",
+    "Grid",
     "Interval",
     "Lines",
     "Programme",
@@ -23,6 +25,7 @@ __all__ = [
     "accepts",
     "confidence_set",
     "dual_lines",
+    "grid_points",
     "identified_set",
     "least_favourable",
     "least_favourable_as_in_r",
@@ -35,6 +38,7 @@ __all__ = [
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
+Grid = tuple[float, float, int] | None
 Rays = dict[tuple[int, bytes], Floats | None]
 
 _GRID = 1001
@@ -354,6 +358,15 @@ def _below(lines: Lines, level: float) -> Interval:
     crossing = np.divide(lines.intercept - level, lines.slope, out=np.zeros_like(lines.slope), where=~flat)
     falls, rises = ~flat & (lines.slope > 0), ~flat & (lines.slope < 0)
     return Interval(float(np.max(crossing[falls], initial=-np.inf)), float(np.min(crossing[rises], initial=np.inf)))
+
+
+def grid_points(grid: Grid) -> Floats | None:
+    """Return the values from the first to the last of a grid that the caller chose, None where there is none."""
+    if grid is None:
+        return None
+    if not (grid[0] < grid[1] and grid[2] >= 2):
+        raise DesignError(f"grid={grid!r} should be a first value, a larger last one and how many, two at least.")
+    return np.linspace(*grid)
 
 
 def target_grid(lines: Lines, bounds: Interval, count: int = _GRID) -> Floats:

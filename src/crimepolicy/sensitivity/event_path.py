@@ -74,7 +74,7 @@ def event_path(
     averages = (labels[:, None] == lags) / (labels[:, None] == lags).sum(axis=1, keepdims=True)
     relative = np.delete(averages - averages[labels == -1], np.flatnonzero(labels == -1), axis=0)
     weights, words = _weights(target, times, reference, bins)
-    return EventPath(
+    found = EventPath(
         values=relative @ values,
         covariance=relative @ covariance @ relative.T,
         weights=weights,
@@ -82,6 +82,11 @@ def event_path(
         target=words,
         checks=(*_rank_check(estimate, len(relative)), *_base_check(values[times == reference][0], reference)),
     )
+    if not found.estimate[1] > 0:
+        raise EstimationError(
+            f"The {words} carries no uncertainty: its influence is zero everywhere. Estimate it with a variance."
+        )
+    return found
 
 
 def _read(

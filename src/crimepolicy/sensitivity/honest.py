@@ -16,12 +16,14 @@ from crimepolicy.sensitivity.conditional import (
     EMPTY,
     NO_FIRST_STAGE,
     FirstStage,
+    Grid,
     Interval,
     Lines,
     Rays,
     accepts,
     confidence_set,
     dual_lines,
+    grid_points,
     identified_set,
     least_favourable,
     least_favourable_as_in_r,
@@ -40,7 +42,6 @@ __all__ = ["Draws", "Grid", "HonestBounds", "Method", "Session", "honest_bounds"
 
 Method = Literal["auto", "flci", "conditional", "hybrid", "hybrid_flci"]
 Draws = int | Literal["R"]
-Grid = tuple[float, float, int] | None
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 _FIRST_STAGE = 0.1
@@ -175,6 +176,8 @@ def honest_bounds(
     True
     """
     restrictions = [restriction] if isinstance(restriction, Restriction) else list(restriction)
+    if not restrictions:
+        raise DesignError("No restriction is given. Use one, such as relative_magnitudes(1), or a list of them.")
     path = event_path(estimate, target, reference, bins, window)
     session = Session.start(path, level, method, seed, draws=draws, grid=grid)
     value, error = session.path.estimate
@@ -224,7 +227,7 @@ class Session:
         if draws != "R" and draws < 1:
             raise InferenceError(f"draws={draws!r} should be a positive number of draws, or 'R'.")
         noise = None if draws == "R" else _noise(path.covariance, draws, seed)
-        return cls(path, level, method, noise, None if grid is None else np.linspace(*grid), {})
+        return cls(path, level, method, noise, grid_points(grid), {})
 
     def row(self, restriction: Restriction) -> dict[str, Any]:
         """Return the row of the result for one restriction."""

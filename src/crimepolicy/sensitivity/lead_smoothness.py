@@ -5,13 +5,11 @@ from scipy import stats
 
 from crimepolicy.errors import InferenceError
 from crimepolicy.estimate import Check, Estimate
-from crimepolicy.sensitivity.conditional import Interval, Lines, confidence_set
+from crimepolicy.sensitivity.conditional import Grid, Interval, Lines, confidence_set, grid_points
 from crimepolicy.sensitivity.event_path import event_path
 from crimepolicy.sensitivity.restrictions import smoothness
 
 __all__ = ["lead_smoothness"]
-
-Grid = tuple[float, float, int] | None
 
 
 def lead_smoothness(
@@ -78,6 +76,10 @@ def lead_smoothness(
     changes = changes[(changes[:, n:] == 0).all(axis=1), :n]
     covariance = changes @ path.covariance[:n, :n] @ changes.T
     spread = np.sqrt(np.diag(covariance))
+    if not spread.all():
+        raise InferenceError(
+            "Some change of slope before the event carries no uncertainty. Estimate the leads with a variance."
+        )
     values = changes @ path.values[:n]
     high = float((values + stats.norm.ppf(level) * spread).max())
     # A bound M is contradicted where some change, of either sign, is larger than M: one line in M each.
@@ -90,8 +92,7 @@ def lead_smoothness(
         moments=changes,
         vertices=np.diag(1 / spread),
     )
-    points = None if grid is None else np.linspace(*grid)
-    low = min(confidence_set(lines, 1 - level, points=points, within=Interval(0.0, np.inf)).low, high)
+    low = min(confidence_set(lines, 1 - level, points=grid_points(grid), within=Interval(0.0, np.inf)).low, high)
     text = (
         f"Before the event the slope changed by at least {low:.4g} and at most {high:.4g} per period in its largest change (each bound at {level:.0%}): "
         f"a bound on smoothness below {low:.4g} contradicts the leads."

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import CrimepolicyError, DesignError, offenders
+from crimepolicy.errors import CrimepolicyError, DesignError, at_least, offenders
 from crimepolicy.estimate import Estimate
 from crimepolicy.inference.parallel import ordered_map
 from crimepolicy.panel import Panel
@@ -137,6 +137,7 @@ def peak_matched_placebos(
     untreated = panel.drop(panel.units[panel.D.any(axis=1)])
     lengths = [_length(panel, unit, start) for unit, start in events]
     one = partial(_draw, fit, untreated, candidates, lengths, level)
+    at_least("draws", draws, 1)
     seeds = np.random.SeedSequence(seed).spawn(draws)
     return PeakPlacebos(pd.DataFrame(ordered_map(one, seeds, n_jobs=n_jobs, label="placebo events")), matches, estimate)
 

@@ -68,6 +68,8 @@ def vintage_bounds(
     >>> vintage_bounds(change(panel), {"revised": revised}).frame["estimate"].tolist()
     [-4.0, -4.0, -2.0]
     """
+    if not vintages:
+        raise DesignError("There is no other vintage to compare with. Give a mapping of name to panel.")
     panel, fit = panel_and_fit(estimate)
     tasks: list[tuple[dict[str, str], Panel]] = [({"vintage": _STANDING, "record": _STANDING}, panel)]
     for name, other in vintages.items():
