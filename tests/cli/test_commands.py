@@ -258,6 +258,14 @@ def test_a_missing_library_says_how_to_get_it(capsys, monkeypatch):
     assert "pip install 'crimepolicy[bayes]'" in text
 
 
+def test_a_missing_library_hides_only_the_methods_that_need_it():
+    code = "import sys; sys.modules['numba'] = None; from crimepolicy.cli.estimators import list_estimators as all; print(*all())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {"imputation", "synthetic_control"} <= set(done.stdout.split())
+    assert "bayesian_event_study" not in done.stdout.split()
+
+
 def test_the_doctor_finds_nothing_wrong_here():
     found = machine("doctor")
     assert not [check for check in found if check["passed"] is False]

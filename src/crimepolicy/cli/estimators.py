@@ -17,8 +17,8 @@ _WORDS = {"true": True, "false": False, "none": None}
 
 
 def list_estimators() -> dict[str, str]:
-    """Return every estimator with what it does in a line: the public functions from a panel to an estimate."""
-    found = {name: _public(name) for name in crimepolicy.__all__}
+    """Return every estimator that runs here with what it does in a line: the public functions from a panel to an estimate."""
+    found = {name: _installed(name) for name in crimepolicy.__all__}
     return {name: (inspect.getdoc(function) or "").splitlines()[0] for name, function in found.items() if function}
 
 
@@ -57,6 +57,14 @@ def run_estimator(method: str, panel: Panel, options: Sequence[str] = ()) -> Est
     del known["panel"]
     estimate: Estimate = function(panel, **dict(_option(text, known, method) for text in options))
     return estimate
+
+
+def _installed(name: str) -> Callable[..., Estimate] | None:
+    """Return the estimator of this name unless a library that it needs is missing, as `doctor` would say."""
+    try:
+        return _public(name)
+    except ModuleNotFoundError:
+        return None
 
 
 def _public(name: str) -> Callable[..., Estimate] | None:
