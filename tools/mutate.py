@@ -12,25 +12,39 @@ from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SYNTH = {
-    "weights": "weights",
-    "constraints": "constraints balance penalised",
-    "contamination": "contamination",
-    "augmented": "augmented donor_sensitivity pooling ridge",
-    "synthetic_did": "synthetic_did contrast covariates resampling",
-    "synthetic_control": "synthetic_control cohorts donors nested packing predictors summary",
-    "prediction_intervals": "prediction_intervals extremes in_sample out_of_sample",
-    "factor_model": "factor_model completion factor_choice factor_fit factor_replicates factor_sample factor_terms "
-    "interactive spell_time two_way",
+# Modules by the test file that knows them.
+FOLDERS = {
+    "inference": {
+        "cluster": "cluster bell_mccaffrey few_clusters",
+        "randomization": "randomization randomization_interval placebo_fits impose",
+        "conformal": "conformal cross_fit_t take_periods",
+        "placebo": "placebo placebo_statistics prefit_curve light",
+        "wild": "wild regression",
+        "multiplier": "multiplier influence",
+        "mechanisms": "mechanisms",
+        "few_treated": "few_treated conley_taber control_noise ferman_pinto shared_noise sign_change worded",
+        "multiple_testing": "multiple_testing",
+        "conley": "conley kernel",
+        "cell_clusters": "cell_clusters cell_scores",
+        "parallel": "parallel",
+    },
+    "synth": {
+        "weights": "weights",
+        "constraints": "constraints balance penalised",
+        "contamination": "contamination",
+        "augmented": "augmented donor_sensitivity pooling ridge",
+        "synthetic_did": "synthetic_did contrast covariates resampling",
+        "synthetic_control": "synthetic_control cohorts donors nested packing predictors summary",
+        "prediction_intervals": "prediction_intervals extremes in_sample out_of_sample",
+        "factor_model": "factor_model completion factor_choice factor_fit factor_replicates factor_sample factor_terms "
+        "interactive spell_time two_way",
+    },
 }
 TESTS = {
-    "inference/cluster.py": "inference/test_cluster.py",
-    "inference/randomization.py": "inference/test_randomization.py",
-    "inference/conformal.py": "inference/test_conformal.py",
-    "inference/placebo.py": "inference/test_placebo.py",
-    "inference/wild.py": "inference/test_wild.py",
-    "inference/multiplier.py": "inference/test_multiplier.py",
-    **{f"synth/{name}.py": f"synth/test_{tests}.py" for tests, names in SYNTH.items() for name in names.split()},
+    f"{folder}/{name}.py": f"{folder}/test_{tests}.py"
+    for folder, modules in FOLDERS.items()
+    for tests, names in modules.items()
+    for name in names.split()
 }
 OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Add: ast.Sub,

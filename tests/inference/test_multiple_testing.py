@@ -103,5 +103,7 @@ def test_the_finding_is_printed_above_the_table() -> None:
     line = "Of 3 tests 2 are significant at 5% by themselves and 1 after adjustment (Holm)."
     assert found.sentence() == line
     assert str(found).startswith(f"{line}\n")
+    # A p-value of exactly 5% counts.
+    assert "1 are significant at 5% by themselves and 1 after" in multiple_testing({"a": 0.05}, "holm").sentence()
     # A part of the table no longer is what the line speaks of.
     assert type(found.head(1)) is pd.DataFrame
