@@ -15,6 +15,7 @@ from crimepolicy.synth.donor_sensitivity import leave_donors_out
 from crimepolicy.synth.factor_fit import FactorData
 from crimepolicy.synth.factor_model import factor_model
 from crimepolicy.synth.synthetic_control import synthetic_control
+from crimepolicy.synth.synthetic_did import synthetic_did
 
 EXACT = 1e-9
 
@@ -105,3 +106,16 @@ def test_the_fit_before_treatment_of_a_factor_model_without_factors(simulated: M
     residual = y - design @ np.linalg.lstsq(design, y)[0]
     before = residual[(rows == 0) & (columns < 9)]
     assert found(estimate, "pre_rmspe") == pytest.approx(np.sqrt((before**2).mean()), rel=1e-8)
+
+
+def test_replicates_become_errors_influence_or_draws(simulated: Make) -> None:
+    panel = simulated(starts=(9, 9, 9))
+    jackknife = synthetic_did(panel, variance="jackknife")
+    assert jackknife.psi is not None
+    assert len(jackknife.psi) == len(panel.units)
+    influence = jackknife.psi["att"].to_numpy()
+    assert jackknife.factor * (influence**2).sum() == pytest.approx(jackknife.std_error**2, rel=EXACT)
+    bootstrap = synthetic_did(panel, variance="bootstrap", draws=20)
+    assert bootstrap.null is None
+    assert bootstrap.draws is not None
+    assert bootstrap.draws["att"].std(ddof=0) == pytest.approx(bootstrap.std_error, rel=EXACT)
