@@ -6,6 +6,8 @@ CausalPy needs another PyMC, so it runs in an environment of its own, which sees
     python benchmarks/bayes/synthetic_control.py counts|rates|horseshoe
     PYTHON_OF_CAUSALPY benchmarks/bayes/synthetic_control.py causalpy TABLE.csv
 
+A number at the end is that of draws and of tuning steps in each of two chains (1,000).
+
 One line is printed: average effect per 100,000 and quarter with its 90% interval (of CausalPy: of the posterior mean, without the noise
 of the outcome), smallest bulk effective sample size of weights and effect, and seconds of processor and clock.
 """
@@ -16,7 +18,8 @@ import time
 import numpy as np
 import pandas as pd
 
-DRAWS, BEFORE = 1000, 28
+BEFORE = 28
+DRAWS = int(sys.argv[-1]) if sys.argv[-1].isdigit() else 1000
 
 
 def panel():
