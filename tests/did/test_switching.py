@@ -330,3 +330,16 @@ def test_equal_weights_change_nothing(panel: Panel) -> None:
     pd.testing.assert_frame_equal(switching_effects(weighted, effects=2, placebos=1, weights="panel").path, plain.path)
     with pytest.raises(DesignError, match="switchers='first'"):
         switching_effects(weighted, switchers="all", weights="panel")
+
+
+def test_placebos_of_a_change_in_the_last_period_need_no_later_one() -> None:
+    D = np.zeros((6, 6), dtype=bool)
+    D[:2, 5] = True
+    Y = np.random.default_rng(1).normal(size=D.shape)
+    panel = Panel(Y=Y, D=D, units=pd.Index(range(6)), periods=pd.RangeIndex(6))
+    found = switching_effects(panel, switchers="all", placebos=3).path
+    for label, reach in ((0, 5), (-2, 3), (-3, 2), (-4, 1)):
+        change = Y[:, reach] - Y[:, 4]
+        assert found.loc[label, "estimate"] == pytest.approx(change[:2].mean() - change[2:].mean())  # type: ignore[union-attr]
+    # An effect of more than one period does not exist, and with first switchers nor does its placebo.
+    assert switching_effects(panel, effects=3, placebos=3).path.index.tolist() == [-2, 0]  # type: ignore[union-attr]

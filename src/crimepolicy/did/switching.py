@@ -226,7 +226,7 @@ def _term(data: _Data, length: int, options: Mapping[str, Any]) -> _Term:
         if data.slopes is not None:
             change = change - data.slopes.fitted(old, before, reach)
         # Weights are those of the period that the effect of this length looks at, for its placebo too.
-        weight = data.weights[:, before + abs(length)]
+        weight = data.weights[:, min(before + abs(length), data.weights.shape[1] - 1)]
         total += sign * _gap(change, weight, moved, stable)
         count, size = count + len(moved), size + float(weight[moved].sum())
         received = (data.changes.D[moved, period : period + abs(length)] != old) * weight[moved, None]
