@@ -122,6 +122,8 @@ def test_text_becomes_indicators_that_keep_their_unit():
     np.testing.assert_allclose(coded.mean(), 0, atol=1e-15)
     assert coded["groups"].std(ddof=0) == pytest.approx(1)
     assert coded["rank_leader"].tolist() == [-0.5, 0.5, -0.5, 0.5]
+    assert code_moderators(ids, table[["groups"]]).columns.tolist() == ["groups"]
+    assert code_moderators(ids, table[["rank"]]).columns.tolist() == ["rank_leader"]
 
 
 @pytest.mark.parametrize(

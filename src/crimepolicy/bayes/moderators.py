@@ -36,7 +36,8 @@ def code_moderators(ids: Sequence[str], table: pd.DataFrame) -> pd.DataFrame:
     rows = _rows(ids, table)
     numbers = rows.select_dtypes("number").astype(float)
     words = rows.drop(columns=list(numbers.columns)).astype(str)
-    coded = pd.get_dummies(words, drop_first=True, dtype=float)
+    # pandas codes no columns at all as an error.
+    coded = pd.get_dummies(words, drop_first=True, dtype=float) if len(words.columns) else words.astype(float)
     flat = [str(c) for c in numbers if numbers[c].nunique() < 2] + [str(c) for c in words if words[c].nunique() < 2]
     if flat:
         raise DesignError(
