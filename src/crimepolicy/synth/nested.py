@@ -93,7 +93,7 @@ def nested_v(predictors: Floats, outcomes: Floats, *, guesses: tuple[Floats, ...
     ends[0] = problem.descend(ends[0][1], _STEPS[1])
     # From two ends that differ, so that agreement says something.
     other = next((i for i, end in enumerate(ends) if end[0] > ends[0][0] * (1 + _AGREE)), 0)
-    for i in {0, other}:
+    for i in dict.fromkeys((0, other)):
         far = problem.descend(problem.hop(ends[i], 8 * starts)[1], _STEPS[1], _FINE)
         # The best of a cell may need weights without limit, which none attain.
         ends[i] = min(far, ends[i], key=_loss)
