@@ -100,7 +100,8 @@ def test_the_reference_with_a_fixed_length_first_stage_at_zero(reference, lovenh
 def test_references_with_a_fixed_length_first_stage(reference, lovenheim_willen, M) -> None:
     case = first_stage_case(reference, M)
     ends = with_their_first_stage(lovenheim_willen(case["n_post"]), case)
-    assert ends == pytest.approx((case["low"], case["high"]), abs=SAME_SEARCH), case
+    # Not by approx, whose comparisons the table of accuracy counts in the default run only.
+    assert np.abs(np.subtract(ends, (case["low"], case["high"]))).max() < SAME_SEARCH, case
 
 
 def test_the_reference_at_zero_with_the_weights_of_its_solver(reference, lovenheim_willen, monkeypatch) -> None:
