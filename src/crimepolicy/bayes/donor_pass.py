@@ -138,10 +138,10 @@ def _likelihood(mean: Floats, log_noise: float, a: DonorArrays) -> tuple[float, 
     """Return the log likelihood and its derivatives by the (log) mean (P,) and by log noise."""
     if a.identity:
         residual = (a.y - mean) * math.exp(-log_noise)
-        squares = residual @ residual
+        squares = (residual * residual).sum()
         return -0.5 * squares - len(mean) * log_noise, residual * math.exp(-log_noise), squares - len(mean)
     expected = a.exposure * np.exp(mean)
-    return a.y @ mean - expected.sum(), a.y - expected, 0.0
+    return (a.y * mean - expected).sum(), a.y - expected, 0.0
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -1,6 +1,7 @@
 """Priors of donor weights: on a simplex, or free and shrunk to zero by a regularised horseshoe."""
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -63,8 +64,9 @@ class Simplex:
     def variables(self) -> Any:
         """Return the weights as a variable of the PyMC model in whose context this is called."""
         import pymc as pm
-        import pytensor.tensor as pt
 
+        # Typed in part only.
+        pt: Any = import_module("pytensor.tensor")
         own, rest = self.sticks()
         part = pm.Beta("part", own, rest, shape=self.size)
         left = pt.concatenate([[1.0], pt.cumprod(1 - part)])
