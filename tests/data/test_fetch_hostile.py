@@ -85,7 +85,9 @@ def attempt(tmp_path: Path) -> Callable[[str], Path]:
         record = RECORD.format(digest=DIGEST, more=f'download = "{address}"')
         record = record.replace("bytes = 16", f"bytes = {len(CONTENT)}").replace("country/deaths.csv", path)
         source = folder / "an-office" / "source.toml"
-        if not source.exists() or source.read_text() != record:  # several threads fetch: none may read a half-written record
+        if (
+            not source.exists() or source.read_text() != record
+        ):  # several threads fetch: none may read a half-written record
             source.write_text(record)
         (found,) = fetch("an-office", mirror=tmp_path / "none", cache=tmp_path / "cache", records=folder).values()
         return found
