@@ -264,6 +264,24 @@ def test_poisson_without_factors_is_the_multiplicative_two_way_model(simulated: 
     assert estimate.value == pytest.approx(np.log(counts.Y[counts.D].sum() / mu[counts.D].sum()), rel=1e-8)
 
 
+def test_a_zero_that_a_factor_explains_perfectly_is_a_failed_check() -> None:
+    rng = np.random.default_rng(0)
+    Y = rng.poisson(20.0, size=(12, 10)).astype(float)
+    Y[1:, 3] = 0  # one period empty in all units but one: their loadings on its factor have no finite best value
+    D = np.zeros(Y.shape, dtype=bool)
+    D[0, 6:] = True
+    counts = Panel(Y=Y, D=D, units=pd.Index(range(12)), periods=pd.Index(range(10)))
+    failed = {
+        check.name: check
+        for check in factor_model(counts, rank=1, family="poisson", variance="none").checks
+        if check.passed is False
+    }
+    assert failed["finite_maximum"].value >= 10
+    assert "lower the rank" in failed["finite_maximum"].text
+    everywhere = factor_model(counts.with_outcome(Y + 1), rank=1, family="poisson", variance="none")
+    assert "finite_maximum" not in {check.name for check in everywhere.checks}
+
+
 def test_what_cannot_be_imputed_is_counted_or_refused() -> None:
     panel = factor_panel(seed=8)
     D = panel.D.copy()

@@ -24,6 +24,9 @@ __all__ = ["factor_model"]
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
+# Events expected in a cell, below which the estimate has left the data.
+_NOTHING = 1e-4
+
 _CITATION = {
     "interactive": "Xu (2017), Political Analysis 25(1); Liu, Wang and Xu (2024), American Journal of Political Science 68(1)",
     "matrix_completion": "Athey, Bayati, Doudchenko, Imbens and Khosravi (2021), Journal of the American Statistical Association 116(536)",
@@ -216,13 +219,13 @@ def _fit_checks(sample: FactorSample, fit: FactorFit) -> tuple[Check, ...]:
         "the fit settled." if fit.converged else "the fit did not settle; its numbers are approximate.",
     )
     before = (sample.start < 0) & (sample.start > UNKNOWN) & (sample.data.W > 0) & sample.treated.any(axis=1)[:, None]
-    reach = _reach_check(sample, fit)
+    reach = (_reach_check(sample, fit), *_separation_check(sample, fit))
     if not before.any():
-        return settled, reach
+        return settled, *reach
     error = float(np.sqrt(((sample.data.Z - fit.mean)[before] ** 2).mean()))
     return (
         settled,
-        reach,
+        *reach,
         Check("pre_rmspe", None, error, f"root mean squared residual of treated units before treatment {error:.4g}."),
     )
 
@@ -246,6 +249,15 @@ def _reach_check(sample: FactorSample, fit: FactorFit) -> Check:
             else ": a factor rests on too few untreated units; lower the rank, or use matrix_completion."
         ),
     )
+
+
+def _separation_check(sample: FactorSample, fit: FactorFit) -> tuple[Check, ...]:
+    """Say where factors explain single zeros of a count perfectly: the likelihood then grows without end."""
+    if sample.data.family != "poisson":
+        return ()
+    empty = int(((sample.data.Z == 0) & (sample.data.W > 0) & (fit.mean < _NOTHING)).sum())
+    text = f"{empty} untreated cells without events are expected to have none, so that the likelihood has no finite maximum"
+    return (Check("finite_maximum", False, empty, text + "; lower the rank."),) if empty else ()
 
 
 def _carryover_check(values: Floats, spread: FactorSpread, terms: FactorTerms) -> tuple[Check, ...]:

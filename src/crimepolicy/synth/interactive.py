@@ -75,6 +75,8 @@ class _Data:
         return mean, np.where(self.W > 0, self.W * self.Z, 0.0) - mean
 
 
+# A trial step may overflow where counts do not bound the factors; its loss is then not finite or not lower, and it is refused.
+@np.errstate(over="ignore", invalid="ignore")
 def fit_interactive(
     Z: Floats,
     W: Floats,
