@@ -245,7 +245,7 @@ class Panel:
     @cached_property
     def absorbing(self) -> bool:
         """True where no treatment ends within the panel."""
-        return not (self.D[:, :-1] & ~self.D[:, 1:]).any()
+        return not checks.switches_off(self.D, self.units)
 
     @cached_property
     def G(self) -> Floats:

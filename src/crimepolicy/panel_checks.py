@@ -218,7 +218,8 @@ def always_treated(D: np.ndarray[Any, Any], units: pd.Index) -> list[object]:
 def switches_off(D: np.ndarray[Any, Any], units: pd.Index) -> list[object]:
     """Return the units whose treatment ends within the panel."""
     off = (D[:, :-1] & ~D[:, 1:]).any(axis=1)
-    return list(units[off])
+    # Every refit asks, mostly of treatment that stays: selecting no labels costs more than looking.
+    return list(units[off]) if off.any() else []
 
 
 def non_integer_counts(Y: np.ndarray[Any, Any]) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import DesignError, offenders, suggest
+from crimepolicy.errors import DesignError, at_least, offenders, suggest
 from crimepolicy.estimate import HEADLINE, Estimate
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
@@ -197,8 +197,7 @@ def _validate(panel: Panel, capture: Capture, n_draws: int) -> None:
     low, high = capture.reclassified
     if not 0 <= low <= high < 1:
         raise DesignError(f"reclassified=({low}, {high}) should be two shares, the smaller first, below 1.")
-    if n_draws < _FEWEST_DRAWS:
-        raise DesignError(f"n_draws={n_draws!r} should be {_FEWEST_DRAWS} or more.")
+    at_least("n_draws", n_draws, _FEWEST_DRAWS)
 
 
 def _beta(rng: np.random.Generator, moments: tuple[float, float], n: int) -> Floats:

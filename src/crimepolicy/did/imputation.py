@@ -18,6 +18,7 @@ from crimepolicy.did.imputed import (
     Targets,
     Weighting,
     effect_groups,
+    missing_cells,
     model_inputs,
     sum_cells,
     target_cells,
@@ -419,7 +420,7 @@ def _checks(
 ) -> tuple[Check, ...]:
     found = [
         _lost_cells(panel, lost),
-        _missing_cells(panel, usable),
+        missing_cells(usable),
         _ending(panel, options),
         _unknown_start(panel, spells),
         _thin_groups(panel, targets, options),
@@ -443,20 +444,6 @@ def _lost_cells(panel: Panel, lost: Ints) -> Check | None:
         f"units {offenders(units)}."
     )
     return Check("unidentified_cells", None, len(lost), text)
-
-
-def _missing_cells(panel: Panel, usable: Bools) -> Check | None:
-    absent = int((~usable).sum())
-    return (
-        Check(
-            "missing_cells",
-            None,
-            absent,
-            f"{absent} cells without outcome, covariate, population or weight are not used.",
-        )
-        if absent
-        else None
-    )
 
 
 def _ending(panel: Panel, options: _Options) -> Check | None:

@@ -13,6 +13,7 @@ from crimepolicy.did.sample import analysis_weights
 from crimepolicy.did.spells import Spells
 from crimepolicy.errors import DesignError, offenders, suggest
 from crimepolicy.panel import Panel
+from crimepolicy.panel_checks import Check
 
 __all__ = [
     "Average",
@@ -22,6 +23,7 @@ __all__ = [
     "Targets",
     "Weighting",
     "effect_groups",
+    "missing_cells",
     "model_inputs",
     "sum_cells",
     "target_cells",
@@ -139,6 +141,13 @@ def usable_cells(panel: Panel, family: Family, covariates: Sequence[str], weight
     if family == "poisson" and panel.population is not None:
         usable &= panel.population > 0
     return usable if weights == "equal" else usable & (analysis_weights(panel) > 0)
+
+
+def missing_cells(usable: Bools) -> Check | None:
+    """Return the check that counts the cells (N, T) that are not used, None where there are none."""
+    absent = int((~usable).sum())
+    text = f"{absent} cells without outcome, covariate, population or weight are not used."
+    return Check("missing_cells", None, absent, text) if absent else None
 
 
 def target_cells(

@@ -13,6 +13,7 @@ from crimepolicy.did.imputed import (
     Effects,
     Targets,
     Weighting,
+    missing_cells,
     model_inputs,
     sum_cells,
     target_cells,
@@ -256,17 +257,8 @@ def _cell_checks(kinds: Mapping[str, Bools], usable: Bools, member: Mapping[str,
     empty = [name for name, cells in member.items() if not cells.any()]
     if empty:
         found.append(Check("empty_exposures", None, len(empty), f"No cell has the exposure {offenders(empty)}."))
-    absent = int((~usable).sum())
-    if absent:
-        found.append(
-            Check(
-                "missing_cells",
-                None,
-                absent,
-                f"{absent} cells without outcome, covariate, population or weight are not used.",
-            )
-        )
-    return found
+    absent = missing_cells(usable)
+    return found if absent is None else [*found, absent]
 
 
 def _lost(panel: Panel, lost: Ints) -> list[Check]:
