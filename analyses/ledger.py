@@ -9,12 +9,12 @@ import pandas as pd
 from analyses import settings
 from crimepolicy.data import load_table
 from crimepolicy.errors import ClaimError
+from crimepolicy.report.language import LANGUAGES
 from crimepolicy.report.site import Entry, number
 
 __all__ = ["countries_of", "entries", "translations"]
 
 TASK = "statements"
-_LANGUAGES = ("es", "pt")
 
 _COUNTRIES = {
     "Mexico": ("mexico", "kingpins_mexico", "joint_operations_mexico"),
@@ -101,7 +101,7 @@ def translations() -> dict[str, Any]:
     book = _words("phrases")
     return {
         code: _words(code) | {"phrases": {english: texts[place] for english, texts in book.items()}}
-        for place, code in enumerate(_LANGUAGES)
+        for place, code in enumerate(LANGUAGES[1:])
     }
 
 
