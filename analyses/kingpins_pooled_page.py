@@ -22,11 +22,13 @@ _GROUPS = {
     "only_extradited": "Extradited (home)",
 }  # fmt: skip
 _AXIS = (0.2, 5.0)
+# Single removals scatter further than means: every one of them must lie inside.
+_FOREST_AXIS = (1 / 8, 8.0)
 
 
 def draw_pooled(folder: Path, results: Results) -> None:
     """Draw every removal with the mean and the next, and the means by country and kind."""
-    forest = [Panel(interval_data(_forest(results, name), _AXIS), title, {"xlabel": ""}) for name, title in _TITLES.items()]  # fmt: skip
+    forest = [Panel(interval_data(_forest(results, name), _FOREST_AXIS), title, {"xlabel": ""}) for name, title in _TITLES.items()]  # fmt: skip
     draw_figure(folder / f"{FIGURES[0]}.svg", forest, columns=2, height=10.5, share_labels=True)
     groups = [Panel(interval_data(_groups(results, name), _AXIS), title, {"xlabel": ""}) for name, title in _TITLES.items()]  # fmt: skip
     draw_figure(folder / f"{FIGURES[1]}.svg", groups, columns=2, height=3.0, share_labels=True)
@@ -115,7 +117,7 @@ def _interval(row: Results) -> str:
 def _forest_figure(results: Results, figures: Path) -> Figure:
     alike = results[f"{SECTION}_removals"]["correlation"]["short"]
     finding = f"One removal says little by itself: municipalities leave their country's path by so much without any removal that even a large place has an error of about {number(np.sqrt(alike['treated_before']['common']), 2)} on the logarithmic scale."  # fmt: skip
-    caption = "Bars: 95% intervals; the axis ends at a fifth and at five times what was expected. In order of months 0\u20135; no bar where the figures end before the window does."
+    caption = "Bars: 95% intervals; the axis ends at an eighth and at eight times what was expected. In order of months 0\u20135; no bar where the figures end before the window does."
     return Figure("Removal by removal", figures / f"{FIGURES[0]}.svg", finding, caption, f"{SECTION}_effects", height=1008)  # fmt: skip
 
 
