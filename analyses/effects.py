@@ -164,12 +164,12 @@ def _poisson_rows(sample: Sample, section: Section, change: Change, windows: Win
         options["anticipation"] = change["anticipation"]
     estimate = fit_windows(panel, windows, **options)
     assert estimate.path is not None
-    return {str(name): _log_row(estimate, path_term("window", name)) for name in estimate.path.index}
-
-
-def _log_row(estimate: Estimate, term: str) -> dict[str, Any]:
-    value = float(estimate.estimates[term])
     errors = [cluster(estimate, "unit"), cluster(estimate, states(estimate))]
+    return {str(name): _log_row(errors, path_term("window", name)) for name in estimate.path.index}
+
+
+def _log_row(errors: Sequence[Estimate], term: str) -> dict[str, Any]:
+    value = float(errors[0].estimates[term])
     low, high = min(e.interval(term=term)[0] for e in errors), max(e.interval(term=term)[1] for e in errors)
     spread = {"se_municipality": float(errors[0].std_errors[term]), "se_state": float(errors[1].std_errors[term])}
     return {"log": value, **spread, "ratio": np.exp(value), "low": np.exp(low), "high": np.exp(high)}
@@ -181,16 +181,17 @@ def _rate_rows(sample: Sample, change: Change, windows: Windows) -> dict[str, An
     panel = annual_rate(sample.panel)
     estimate = imputation(panel, windows=spans, horizon=(0, max(high for _, high in spans.values())), weights=weights)
     assert estimate.path is not None
-    level = {str(name): _level(estimate, path_term("window", name)) for name in estimate.path.index}
+    errors = [cluster(estimate, "unit"), cluster(estimate, states(estimate))]
+    level = {str(name): _level(errors, path_term("window", name)) for name in estimate.path.index}
     return {
         name: _relative(found, _observed_rate(panel, spans[name], weights == "panel")) for name, found in level.items()
     }
 
 
-def _level(estimate: Estimate, term: str) -> dict[str, float]:
-    by_place, by_state = cluster(estimate, "unit"), cluster(estimate, states(estimate))
+def _level(errors: Sequence[Estimate], term: str) -> dict[str, float]:
+    by_place, by_state = errors
     return {
-        "rate": float(estimate.estimates[term]),
+        "rate": float(by_place.estimates[term]),
         "se_municipality": float(by_place.std_errors[term]),
         "se_state": float(by_state.std_errors[term]),
     }

@@ -5,7 +5,7 @@ from typing import Any
 from analyses import kingpins, kingpins_figures, kingpins_page, kingpins_pooled, kingpins_pooled_page, settings
 from analyses.effects import SIMULATED
 from analyses.family import Compute, Family, Run
-from analyses.mexico import Inputs, official_inputs
+from analyses.mexico import Inputs
 from analyses.synthetic import synthetic_inputs
 from crimepolicy.data import load_table
 
@@ -15,7 +15,7 @@ PLAN = settings.plan().section(SECTION)
 
 def inputs(run: Run) -> Inputs:
     """Return Mexico, or the invented country."""
-    return synthetic_inputs(run.section) if run.smoke else official_inputs(run.section)
+    return synthetic_inputs(run.section) if run.smoke else kingpins_pooled.official()
 
 
 def effects(**change: Any) -> Compute:

@@ -113,11 +113,12 @@ def countries(section: Section, change: Change | None = None, *, smoke: bool = F
     if smoke:
         kingpins = plan().section("kingpins")
         return tuple(mexico(synthetic_inputs(kingpins, seed), section, name, change, extradited=False) for seed, name in enumerate(("Mexico", "Colombia")))  # fmt: skip
-    return mexico(_official(), section, "Mexico", change), colombia(section, change)
+    return mexico(official(), section, "Mexico", change), colombia(section, change)
 
 
 @cache
-def _official() -> Inputs:
+def official() -> Inputs:
+    """Return Mexico, read once in a process for all tasks of the claim."""
     return official_inputs(plan().section("kingpins"))
 
 
@@ -232,10 +233,13 @@ def _changes(own: Sequence[Floats], rest: Sequence[Floats], start: int, window: 
     )
 
 
-def _place(country: Country, removal: Removal, start: int, window: Sequence[int], rules: Section) -> _Changes | None:
-    """Return the change of one place, or None where it cannot be computed."""
-    own = [table[removal.rows].sum(axis=0, keepdims=True) for table in (country.deaths, country.people)]
-    rest = [table[country.controls].sum(axis=0, keepdims=True) for table in (country.deaths, country.people)]
+def _totals(country: Country, rows: np.ndarray[Any, np.dtype[np.int64]]) -> list[Floats]:
+    """Return the deaths and the people (1, T) of some municipalities together."""
+    return [table[rows].sum(axis=0, keepdims=True) for table in (country.deaths, country.people)]
+
+
+def _place(own: Sequence[Floats], rest: Sequence[Floats], start: int, window: Sequence[int], rules: Section) -> _Changes | None:  # fmt: skip
+    """Return the change of one place against the rest, or None where it cannot be computed."""
     found = _changes(own, rest, start, window, rules)
     return found if found is not None and found.usable[0] else None
 
@@ -256,9 +260,9 @@ def effects(
     line = variance_line(np.stack([earlier["square"], earlier["poisson"]]))
     found = []
     for country in world:
-        lines = (variance_line(own[country.name]), line)
+        lines, rest = (variance_line(own[country.name]), line), _totals(country, country.controls)
         for removal in chosen(country, change, kinds=kinds):
-            at = _place(country, removal, removal.start - lead, span, rules)
+            at = _place(_totals(country, removal.rows), rest, removal.start - lead, span, rules)
             if at is not None:
                 found.append(_effect(country, removal, at, lines, span, lead))
     near = _likeness(earlier, line) if change.get("correlated", True) else (0.0, 0.0)
@@ -287,9 +291,11 @@ def earlier_departures(world: Sequence[Country], change: Change, span: Sequence[
     """Return departures of the treated municipalities at dates whose window ends before their removal."""
     found = []
     for country in world:
+        rest = _totals(country, country.controls)
         for removal in chosen(country, change):
+            own = _totals(country, removal.rows)
             for start in range(rules["minimum_months"], removal.start - span[1], step):
-                at = _place(country, removal, start, span, rules)
+                at = _place(own, rest, start, span, rules)
                 if at is not None:
                     value, poisson = float(at.log_ratio[0]), float(at.poisson[0])
                     found.append({"country": country.name, "state": removal.state, "start": start, "value": value, "square": value**2, "poisson": poisson})  # fmt: skip

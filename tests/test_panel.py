@@ -323,3 +323,19 @@ def test_to_frame_goes_round() -> None:
         region="region",
     )
     assert again.digest == panel.digest
+
+
+def test_another_treatment_keeps_what_outcome_and_labels_say_and_nothing_else() -> None:
+    panel = read(table(), **FULL)
+    assert panel.observed.all()
+    assert panel.absorbing
+    assert panel.cluster_codes.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    D = np.zeros_like(panel.D)
+    D[5, 1:3] = True
+    other = panel.with_treatment(D)
+    assert other.cluster_codes is panel.cluster_codes
+    assert not other.absorbing
+    assert other.digest != panel.digest
+    Y = panel.Y.copy()
+    Y[0, 0] = np.nan
+    assert not panel.with_outcome(Y).with_treatment(D).observed.all()

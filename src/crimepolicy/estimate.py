@@ -173,8 +173,9 @@ class Estimate:
         **rest
             The other fields of `Estimate`.
         """
+        own = clusters is None and psi.index.is_(panel.units)
         labels = _clusters_of(panel, psi.index) if clusters is None else clusters
-        sums = cluster_sums(psi.to_numpy(), labels)
+        sums = cluster_sums(psi.to_numpy(), panel.cluster_codes if own else labels)
         errors = np.sqrt(factor * np.einsum("nk,nk->k", sums, sums))
         spread = dict(zip(psi.columns.tolist(), errors.tolist(), strict=True))
         if len(sums) < 2:
@@ -555,9 +556,9 @@ class Estimate:
 
     def _by_term(self, column: str, headline: float) -> pd.Series:
         frames = [frame for frame in (self.path, self.cells) if frame is not None]
-        parts = [pd.Series(frame[column].to_numpy(), index=_terms(frame)) for frame in frames]
-        joined: pd.Series = pd.concat([pd.Series({HEADLINE: headline}), *parts])
-        return joined
+        names = [HEADLINE, *(term for frame in frames for term in _terms(frame))]
+        values = [np.array([headline], dtype=float), *(frame[column].to_numpy(dtype=float) for frame in frames)]
+        return pd.Series(np.concatenate(values), index=names)
 
     def _at(self, term: str) -> tuple[float, float]:
         # The headline is at hand; labelling all terms for it would cost a placebo as much as its fit.

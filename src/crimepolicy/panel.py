@@ -22,6 +22,8 @@ __all__ = ["Event", "Panel", "as_kind"]
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 Bools = np.ndarray[Any, np.dtype[np.bool_]]
 Missing = Literal["raise", "keep", "zero", "drop_units"]
+_UNTREATED = ("observed", "balanced", "clusters", "cluster_codes")
+"""What is derived from the outcome or the labels alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +277,11 @@ class Panel:
         return self.units.to_numpy() if self.cluster is None else self.cluster
 
     @cached_property
+    def cluster_codes(self) -> np.ndarray[Any, np.dtype[np.intp]]:
+        """Code (N,) of the cluster of each unit, 0, 1, ... in order of appearance."""
+        return np.asarray(pd.factorize(self.clusters)[0])
+
+    @cached_property
     def digest(self) -> str:
         """sha256 of the content, identical wherever the content is."""
         state = hashlib.sha256()
@@ -390,7 +397,10 @@ class Panel:
 
     def with_treatment(self, D: np.ndarray[Any, Any]) -> Self:
         """Return the panel with another treatment array (N, T)."""
-        return replace(self, D=np.array(D, dtype=bool), dose=None)
+        panel = replace(self, D=np.array(D, dtype=bool), dose=None)
+        # Outcome and labels stay, and so does what was worked out from them: a randomisation test asks thousands of times.
+        panel.__dict__.update({key: self.__dict__[key] for key in _UNTREATED if key in self.__dict__})
+        return panel
 
     def with_outcome(self, Y: np.ndarray[Any, Any], outcome: str | None = None) -> Self:
         """Return the panel with another outcome array (N, T)."""

@@ -141,6 +141,19 @@ def test_regressors_with_poisson_satisfy_their_first_order_conditions() -> None:
     np.testing.assert_allclose(found.fit.scores.sum(axis=0), 0, atol=1e-7)
 
 
+@pytest.mark.parametrize("count", [0.0, 3.0])
+def test_a_first_fit_given_is_used_only_where_no_cell_is_left_out(count: float) -> None:
+    rng = np.random.default_rng(6)
+    counts, sample = rng.poisson(3.0, size=(8, 6)).astype(float), np.ones((8, 6), dtype=bool)
+    counts[0, 2] = count
+    cells = Cells(np.array([0, 1, 2]), np.array([2, 3, 4]), np.array([0, 1, 1]), np.ones(3), 2)
+    start = fit_effects(counts, sample, family="poisson")
+    found = regress_cells(counts, sample, cells, family="poisson", start=start)
+    anew = regress_cells(counts, sample, cells, family="poisson")
+    np.testing.assert_array_equal(found.coefficients, anew.coefficients)
+    np.testing.assert_array_equal(found.influence, anew.influence)
+
+
 def test_a_regressor_without_any_count_is_not_identified() -> None:
     rng = np.random.default_rng(5)
     counts = rng.poisson(3.0, size=(8, 6)).astype(float)

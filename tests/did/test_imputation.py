@@ -362,6 +362,15 @@ def test_excess_and_ratio_say_the_same(panel: Panel) -> None:
     assert found.excess().path["estimate"].sum() == pytest.approx(found.excess().value, rel=ROUNDING)
 
 
+def test_naming_the_index_of_one_estimate_leaves_others_alone(panel: Panel) -> None:
+    first = imputation(panel, pretrends=2)
+    assert first.path is not None
+    first.path.index.name = "mine"
+    again = imputation(panel, pretrends=2).path
+    assert again is not None
+    assert again.index.name == "event_time"
+
+
 def test_carryover_sets_aside_the_cells_after_the_end(panel: Panel) -> None:
     Y = panel.Y.copy()
     for i in (0, 3, 6, 9):

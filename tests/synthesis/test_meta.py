@@ -104,6 +104,14 @@ def test_correlated_estimates_against_a_dense_optimiser(seed: int) -> None:
     assert found == pytest.approx(best.x, abs=2e-5)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_effects_more_alike_than_their_errors_have_no_spread(seed: int) -> None:
+    """Near zero the likelihood is flat to rounding, which must not decide between zero and the first step of a grid."""
+    rng = np.random.default_rng(seed)
+    y = rng.normal(0.2, 0.05, size=9)
+    assert spread(rotate(y, np.diag(rng.uniform(0.01, 0.02, size=9)), np.ones((9, 1))), "reml") == 0.0
+
+
 def overlapping(seed: int = 0):
     """Three estimates: two share half of their units, the third has its own."""
     rng = np.random.default_rng(seed)

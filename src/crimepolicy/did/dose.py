@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crimepolicy.did.companions import refit_companion
 from crimepolicy.did.group_time import Base, Control, group_time_effects
 from crimepolicy.did.two_by_two import Method
 from crimepolicy.errors import DesignError
 from crimepolicy.estimate import HEADLINE, Estimate, path_term
+from crimepolicy.inference.companions import refit_companion
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
 

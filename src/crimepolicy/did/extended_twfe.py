@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from crimepolicy.did.companions import refit_companion
 from crimepolicy.did.correction import Correction, small_sample_factor
 from crimepolicy.did.marginal_effects import MarginalEffects, Measure
 from crimepolicy.did.sample import Family, analysis_weights, covariate_values, left_out, single_units
 from crimepolicy.did.saturated import Rows, SaturatedFit, fit_saturated
 from crimepolicy.errors import DesignError, EstimationError, choose
 from crimepolicy.estimate import HEADLINE, Estimate, path_term
+from crimepolicy.inference.companions import refit_companion
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
 

@@ -229,6 +229,7 @@ def regress_cells(
     region: Ints | None = None,
     covariates: Sequence[Floats] = (),
     unit_trends: bool = False,
+    start: EffectsFit | None = None,
 ) -> CellRegression:
     """Regress outcomes on unit and period effects and on regressors that are zero in most cells.
 
@@ -238,6 +239,8 @@ def regress_cells(
         As in `fit_effects`.
     cells : Cells
         Regressor k has the value weight in its cells. Cells outside `sample` are ignored.
+    start : EffectsFit, optional
+        What `fit_effects` returned for the same arguments, where it is at hand.
 
     Returns
     -------
@@ -248,13 +251,10 @@ def regress_cells(
     EstimationError
         Where the regressors are collinear, or Poisson has no finite maximum.
     """
-    inside = sample[cells.unit, cells.period] & (cells.weight != 0)
-    design = sparse.csr_matrix(
-        (cells.weight[inside], (cells.unit[inside] * Y.shape[1] + cells.period[inside], cells.term[inside])),
-        shape=(Y.size, cells.n_terms),
-    )
+    given = sample
     if family == "poisson":
-        sample, design = _without_zero_terms(Y, sample, design)
+        sample = _without_zero_terms(Y, sample, cells)
+    design = _design(sample, cells)
     shared = {
         "family": family,
         "weights": weights,
@@ -263,21 +263,28 @@ def regress_cells(
         "unit_trends": unit_trends,
     }
     gamma = np.zeros(cells.n_terms)
-    fit = fit_effects(Y, sample, exposure=exposure, **shared)  # type: ignore[arg-type]
+    # Where cells of a regressor without counts were left out just now, the given fit is one of other cells.
+    if start is None or start.projector is None or sample is not given:
+        start = fit_effects(Y, sample, exposure=exposure, **shared)  # type: ignore[arg-type]
+    fit = start
     base = np.ones_like(Y) if exposure is None else exposure
     for _ in range(_STEPS):
         step, usable, inverse, solution = _profile_step(fit, design)
         gamma = gamma + step
-        shift = (design @ gamma).reshape(Y.shape)
+        if family == "poisson" and np.abs(step).max(initial=0.0) < _TOLERANCE:
+            break
+        shift = design.values @ gamma
         if family == "gaussian":
-            fit = fit_effects(Y - shift, sample, **shared)  # type: ignore[arg-type]
+            moved = Y.copy()
+            moved[design.unit, design.period] -= shift
+            fit = fit_effects(moved, sample, **shared)  # type: ignore[arg-type]
             break
-        fit = fit_effects(Y, sample, exposure=base * np.exp(shift), **shared)  # type: ignore[arg-type]
-        if np.abs(step).max(initial=0.0) < _TOLERANCE:
-            break
+        scaled = base.copy()
+        scaled[design.unit, design.period] *= np.exp(shift)
+        fit = fit_effects(Y, sample, exposure=scaled, **shared)  # type: ignore[arg-type]
     else:
         raise EstimationError("The Poisson regression did not converge: some regressor predicts zero counts perfectly.")
-    psi = _unit_sums(fit.scores, design) - _through(fit, solution)
+    psi = _unit_sums(fit.scores, design.cells) - _through(fit, solution)
     return CellRegression(np.where(usable, gamma, np.nan), np.where(usable, psi @ inverse, np.nan), fit)
 
 
@@ -304,10 +311,11 @@ def _fit_poisson(
     for _ in range(_STEPS):
         scaled = exposure * np.exp(np.tensordot(beta, X, axes=1)) if len(X) else exposure
         fitted = _balance_regions(counts, used, scaled, rows)
-        projector = _with_covariates(_factorise(used * fitted, rows, False), X) if factorise or len(X) else None
+        expected = used * fitted
+        projector = _with_covariates(_factorise(expected, rows, False), X) if factorise or len(X) else None
         if projector is None or not len(X):
             break
-        step = _solve_information(projector.information, np.tensordot(X, counts - used * fitted, axes=2))
+        step = _solve_information(projector.information, np.tensordot(X, counts - expected, axes=2))
         if np.abs(step * X.std(axis=(1, 2))).max() < _TOLERANCE:
             break
         beta = beta + step
@@ -319,7 +327,7 @@ def _fit_poisson(
     zero_periods = np.zeros(Y.shape, dtype=bool)
     for r in rows:
         zero_periods[r] = counts[r].sum(axis=0) == 0
-    return EffectsFit(fitted, counts - used * fitted, fitted, beta, zero_units, zero_periods, projector)
+    return EffectsFit(fitted, counts - expected, fitted, beta, zero_units, zero_periods, projector)
 
 
 def _balance_regions(counts: Floats, used: Floats, exposure: Floats, rows: tuple[Rows, ...]) -> Floats:
@@ -451,23 +459,22 @@ class _Solution:
 
 def _solve_cells(projector: Projector, cells: Cells) -> _Solution:
     n, t = projector.weights.shape
-    k = cells.n_terms
-    by_unit = sparse.csr_matrix((cells.weight, (cells.unit, cells.term * t + cells.period)), shape=(n, k * t))
+    code = _codes(projector.rows, n)[cells.unit]
+    right = _sums(code * t + cells.period, len(projector.rows) * t, cells).reshape(-1, t, cells.n_terms)
     unit = tuple(_unit_side(q, cells, n) for q in projector.basis)
-    period = np.empty((len(projector.rows), t, k))
+    period = np.empty_like(right)
     for r, (rows, factor) in enumerate(zip(projector.rows, projector.factors, strict=True)):
-        right = np.asarray(by_unit[rows].sum(axis=0)).reshape(k, t).T
         for q, u in zip(projector.basis, unit, strict=True):
             touched = np.flatnonzero(u[rows].any(axis=1))
             load = (projector.weights[rows] * q[rows])[touched]
-            right = right - load.T @ u[rows][touched]
-        period[r] = cho_solve(factor, right, check_finite=False)
+            right[r] -= load.T @ u[rows][touched]
+        period[r] = cho_solve(factor, right[r], check_finite=False)
     return _Solution(period, unit, _covariate_side(projector, cells))
 
 
 def _unit_side(q: Floats, cells: Cells, n: int) -> Floats:
     value = q[cells.unit, cells.period if q.shape[1] > 1 else 0] * cells.weight
-    return np.asarray(sparse.coo_matrix((value, (cells.unit, cells.term)), shape=(n, cells.n_terms)).toarray())
+    return _sums(cells.unit, n, Cells(cells.unit, cells.period, cells.term, value, cells.n_terms))
 
 
 def _covariate_side(projector: Projector, cells: Cells) -> Floats:
@@ -490,45 +497,59 @@ def _through(fit: EffectsFit, solution: _Solution) -> Floats:
     return psi
 
 
-def _profile_step(fit: EffectsFit, design: Any) -> tuple[Floats, Bools, Floats, _Solution]:
+@dataclass(frozen=True, slots=True)
+class _Design:
+    """Sparse regressors: their cells, and the m cells where any is not zero as positions (m,) with values (m, K)."""
+
+    cells: Cells
+    unit: Ints
+    period: Ints
+    values: Any
+
+
+def _design(sample: Bools, cells: Cells) -> _Design:
+    inside = sample[cells.unit, cells.period] & (cells.weight != 0)
+    kept = Cells(cells.unit[inside], cells.period[inside], cells.term[inside], cells.weight[inside], cells.n_terms)
+    touched, place = np.unique(kept.unit * sample.shape[1] + kept.period, return_inverse=True)
+    values = sparse.csr_matrix((kept.weight, (place, kept.term)), shape=(len(touched), cells.n_terms))
+    return _Design(kept, touched // sample.shape[1], touched % sample.shape[1], values)
+
+
+def _times(cells: Cells, values: Floats) -> Cells:
+    """Return the cells with their weights times the values of a panel (N, T) there."""
+    return Cells(cells.unit, cells.period, cells.term, cells.weight * values[cells.unit, cells.period], cells.n_terms)
+
+
+def _profile_step(fit: EffectsFit, design: _Design) -> tuple[Floats, Bools, Floats, _Solution]:
     """Return the Newton step (K,), which terms are identified, the inverse information and the projected regressors."""
     projector = _projector(fit)
-    t = fit.scores.shape[1]
-    weighted = sparse.diags_array(projector.weights.ravel()) @ design
-    coo = weighted.tocoo()
-    cells = Cells(coo.row // t, coo.row % t, coo.col.astype(np.intp), coo.data, design.shape[1])
-    solution = _solve_cells(projector, cells)
-    raw = np.asarray((design.T @ weighted).todense())
-    projected = np.stack(
-        [
-            np.bincount(cells.term, v, minlength=cells.n_terms)
-            for v in (cells.weight[:, None] * _at(projector, solution, cells)).T
-        ],
-        axis=1,
-    )
-    information = raw - projected
+    weights = projector.weights[design.unit, design.period]
+    solution = _solve_cells(projector, _times(design.cells, projector.weights))
+    net = design.values.toarray() - _at(projector, solution, design.unit, design.period)
+    information = design.values.T @ (weights[:, None] * net)
     information = (information + information.T) / 2
-    usable = np.diag(information) > _COLLINEAR * np.maximum(np.diag(raw), np.finfo(float).tiny)
+    raw = design.values.power(2).T @ weights
+    usable = np.diag(information) > _COLLINEAR * np.maximum(raw, np.finfo(float).tiny)
     inverse = np.zeros_like(information)
     inverse[np.ix_(usable, usable)] = _inverse(information[np.ix_(usable, usable)])
-    return inverse @ (design.T @ fit.scores.ravel()), usable, inverse, solution
+    return inverse @ _unit_sums(fit.scores, design.cells).sum(axis=0), usable, inverse, solution
 
 
-def _at(projector: Projector, solution: _Solution, cells: Cells) -> Floats:
+def _at(projector: Projector, solution: _Solution, unit: Ints, period: Ints) -> Floats:
     """Return the solved effects (m, K) at some cells."""
     code = _codes(projector.rows, len(projector.weights))
-    value = solution.period[code[cells.unit], cells.period]
-    touched, place = np.unique(cells.unit, return_inverse=True)
+    value = solution.period[code[unit], period]
+    touched, place = np.unique(unit, return_inverse=True)
     for q, u in zip(projector.basis, solution.unit, strict=True):
         load = projector.weights[touched] * q[touched]
-        inner = np.empty((len(touched), cells.n_terms))
+        inner = np.empty((len(touched), value.shape[1]))
         for r in range(len(projector.rows)):
             here = code[touched] == r
             inner[here] = load[here] @ solution.period[r]
-        own = q[cells.unit, cells.period if q.shape[1] > 1 else 0]
+        own = q[unit, period if q.shape[1] > 1 else 0]
         value = value + own[:, None] * (u[touched] - inner)[place]
     if len(projector.covariates):
-        value = value + projector.covariates[:, cells.unit, cells.period].T @ solution.covariate
+        value = value + projector.covariates[:, unit, period].T @ solution.covariate
     return value
 
 
@@ -543,25 +564,29 @@ def _inverse(information: Floats) -> Floats:
     return np.asarray(np.linalg.inv(correlation) / np.outer(scale, scale)) if len(scale) else information
 
 
-def _unit_sums(scores: Floats, design: Any) -> Floats:
-    n, t = scores.shape
-    coo = design.tocoo()
-    return np.asarray(
-        sparse.coo_matrix(
-            (coo.data * scores.ravel()[coo.row], (coo.row // t, coo.col)), shape=(n, design.shape[1])
-        ).toarray()
-    )
+def _unit_sums(scores: Floats, cells: Cells) -> Floats:
+    """Return the sums (N, K) of weight times score over the cells of each unit and term."""
+    return _sums(cells.unit, len(scores), _times(cells, scores))
 
 
-def _without_zero_terms(Y: Floats, sample: Bools, design: Any) -> tuple[Bools, Any]:
+def _sums(place: Ints, size: int, cells: Cells) -> Floats:
+    """Return the sums (size, K) of the weights of the cells at each place, by term."""
+    k = cells.n_terms
+    # Of no cells at all, bincount returns whole numbers.
+    return np.bincount(place * k + cells.term, cells.weight, size * k).astype(float, copy=False).reshape(size, k)
+
+
+def _without_zero_terms(Y: Floats, sample: Bools, cells: Cells) -> Bools:
     """Leave out the cells of regressors without any count, whose coefficient is minus infinity."""
-    totals = abs(design).T @ np.where(sample, Y, 0.0).ravel()
-    empty = np.asarray(totals == 0)
-    if not empty.any():
-        return sample, design
-    lost = np.asarray(abs(design)[:, empty].sum(axis=1)).ravel() > 0
-    kept = sparse.diags_array((~lost).astype(float)) @ design
-    return sample & ~lost.reshape(sample.shape), kept.tocsr()
+    inside = sample[cells.unit, cells.period] & (cells.weight != 0)
+    counts = np.abs(cells.weight[inside]) * Y[cells.unit[inside], cells.period[inside]]
+    empty = np.bincount(cells.term[inside], counts, cells.n_terms) == 0
+    lost = inside & empty[cells.term]
+    if not lost.any():
+        return sample
+    kept = sample.copy()
+    kept[cells.unit[lost], cells.period[lost]] = False
+    return kept
 
 
 def _projector(fit: EffectsFit) -> Projector:

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from crimepolicy.did.companions import LazyCompanions, refit_companion
 from crimepolicy.did.fixed_effects import Cells, EffectsFit, Family, fit_effects, regress_cells
 from crimepolicy.did.imputed import (
     Average,
@@ -28,6 +27,7 @@ from crimepolicy.did.imputed import (
 from crimepolicy.did.spells import Spells, find_spells
 from crimepolicy.errors import DesignError, choose, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, panel_facts, path_term
+from crimepolicy.inference.companions import LazyCompanions, refit_companion
 from crimepolicy.panel import Panel
 
 __all__ = ["imputation"]
@@ -219,9 +219,9 @@ def _prepare(panel: Panel, options: _Options) -> _State:
     targets, lost = target_cells(panel, fit, sample, target, spells, options.weights)
     if options.variance == "analytic":
         targets = with_noise(
-            targets, panel.clusters, options.family, options.average, options.leave_out, centre=options.centre
+            targets, panel.cluster_codes, options.family, options.average, options.leave_out, centre=options.centre
         )
-    leads = _fit_leads(panel, sample, spells, options, model) if options.pretrends else None
+    leads = _fit_leads(panel, sample, spells, options, model, fit) if options.pretrends else None
     checks = _checks(panel, spells, usable, fit, targets, lost, leads, options)
     return _State(panel, options, fit, targets, leads, checks)
 
@@ -246,13 +246,15 @@ def _fit(panel: Panel, sample: Bools, options: _Options, model: Mapping[str, Any
 # -------------------------------------------------------------------- leads
 
 
-def _fit_leads(panel: Panel, sample: Bools, spells: Spells, options: _Options, model: Mapping[str, Any]) -> _Leads:
+def _fit_leads(
+    panel: Panel, sample: Bools, spells: Spells, options: _Options, model: Mapping[str, Any], fit: EffectsFit
+) -> _Leads:
     last = -options.anticipation - 1
     first = last - options.pretrends + 1
     unit, period = np.nonzero(sample & (spells.event_time >= first) & (spells.event_time <= last))
     term = (spells.event_time[unit, period] - first).astype(np.intp)
     cells = Cells(unit, period, term, np.ones(len(unit)), options.pretrends)
-    found = regress_cells(panel.Y, sample, cells, **model)
+    found = regress_cells(panel.Y, sample, cells, start=fit, **model)
     return _Leads(
         np.arange(first, last + 1), found.coefficients, found.influence, np.bincount(term, minlength=options.pretrends)
     )
@@ -344,7 +346,7 @@ def _pack(
     counts: dict[str, Any] = {"std_error": np.nan, "n_cells": sums.n_cells[1:]}
     if state.options.family == "poisson":
         counts |= {"observed": sums.observed[1:], "expected": sums.imputed[1:]}
-    path = pd.DataFrame({"estimate": value[1:], **counts}, index=pd.Index(labels, name=kind))
+    path = pd.DataFrame({"estimate": value[1:], **counts}, index=_index(tuple(labels), kind))
     psi, path = _with_leads(state, psi, path) if leads and kind == "event_time" else (psi, path)
     shared: dict[str, Any] = {
         "estimand": estimand,
@@ -359,27 +361,39 @@ def _pack(
         return Estimate(
             value=float(value[0]), std_error=float("nan"), panel=state.panel, **panel_facts(state.panel), **shared
         )
-    columns = [HEADLINE, *(path_term(kind, label) for label in path.index)]
+    columns = (HEADLINE, *(path_term(kind, label) for label in path.index))
     return Estimate.from_psi(
         value=value[0],
-        psi=pd.DataFrame(psi, index=state.panel.units, columns=columns),
+        psi=pd.DataFrame(psi, index=state.panel.units, columns=_index(columns)),
         panel=state.panel,
         correction=_correction(state.options),
         **shared,
     )
 
 
+def _index(labels: tuple[Any, ...], name: str | None = None) -> "pd.Index[Any]":
+    # Renamed, hence an object of its own: who names the index of one estimate does not name those of others.
+    return _labels(labels).rename(name)
+
+
+@lru_cache(maxsize=64)
+def _labels(labels: tuple[Any, ...]) -> "pd.Index[Any]":
+    # Refits have the same labels thousands of times, and making an index costs as much as solving for the effects.
+    made: pd.Index[Any] = pd.Index(labels)
+    return made
+
+
 def _with_leads(state: _State, psi: Floats, path: pd.DataFrame) -> tuple[Floats, pd.DataFrame]:
     if state.leads is None:
         return psi, path
     found = state.leads
-    before = pd.DataFrame(
-        {"estimate": found.estimate, "std_error": np.nan, "n_cells": found.n_cells},
-        index=pd.Index(found.event_time, name="event_time"),
-    )
-    if state.options.variance == "none":
-        return psi, pd.concat([before, path])
-    return np.hstack([psi[:, :1], found.influence, psi[:, 1:]]), pd.concat([before, path])
+    index = _index((*found.event_time.tolist(), *path.index), "event_time")
+    before: dict[str, Any] = {"estimate": found.estimate, "n_cells": found.n_cells}
+    nothing = np.full(len(found.event_time), np.nan)
+    columns = {name: np.concatenate([before.get(str(name), nothing), path[name].to_numpy()]) for name in path}
+    if state.options.variance != "none":
+        psi = np.hstack([psi[:, :1], found.influence, psi[:, 1:]])
+    return psi, pd.DataFrame(columns, index=index)
 
 
 def _correction(options: _Options) -> str:
@@ -473,7 +487,7 @@ def _thin_groups(panel: Panel, targets: Targets, options: _Options) -> Check | N
     if options.variance == "none":
         return None
     level = options.average
-    group, cluster = effect_groups(targets, level), pd.factorize(panel.clusters)[0][targets.unit]
+    group, cluster = effect_groups(targets, level), panel.cluster_codes[targets.unit]
     first = np.zeros(group.max() + 1, dtype=np.intp)
     first[group] = cluster
     others = np.bincount(group, cluster != first[group])

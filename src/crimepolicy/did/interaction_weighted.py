@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from crimepolicy.did.aggregation import HEADLINES, CellAverages, average
-from crimepolicy.did.companions import refit_companion
 from crimepolicy.did.correction import Correction, small_sample_factor
 from crimepolicy.did.demean import Projection, projection
 from crimepolicy.did.poisson import fit_poisson
 from crimepolicy.did.sample import Family, Sample, covariate_values, left_out, regression_sample, single_units
 from crimepolicy.errors import DesignError, choose
 from crimepolicy.estimate import HEADLINE, Estimate, path_term
+from crimepolicy.inference.companions import refit_companion
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
 

@@ -8,12 +8,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from crimepolicy.did.companions import refit_companion
 from crimepolicy.did.fixed_effects import Cells, Family, regress_cells
 from crimepolicy.did.sample import analysis_weights
 from crimepolicy.did.stacks import Control, Stack, StackLedger, build_stacks
 from crimepolicy.errors import DesignError, choose, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, panel_facts, path_term
+from crimepolicy.inference.companions import refit_companion
 from crimepolicy.panel import Panel
 
 __all__ = ["stacked_event_study"]

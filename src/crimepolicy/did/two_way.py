@@ -8,7 +8,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from crimepolicy.did.companions import refit_companion
 from crimepolicy.did.correction import Correction, small_sample_factor
 from crimepolicy.did.demean import Projection, projection
 from crimepolicy.did.poisson import fit_poisson
@@ -16,6 +15,7 @@ from crimepolicy.did.sample import Family, Sample, covariate_values, left_out, r
 from crimepolicy.errors import DesignError, choose, offenders
 from crimepolicy.estimate import HEADLINE, Estimate, path_term
 from crimepolicy.inference.cell_scores import CellScores, linear_scores
+from crimepolicy.inference.companions import refit_companion
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
 

@@ -12,6 +12,7 @@ from crimepolicy.errors import InferenceError, choose, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, cluster_sums
 from crimepolicy.inference.bell_mccaffrey import bell_mccaffrey
 from crimepolicy.inference.cell_clusters import CellCorrection, cell_clustered
+from crimepolicy.inference.companions import LazyCompanions
 from crimepolicy.inference.few_clusters import few_treated_clusters
 from crimepolicy.inference.impose import refitted
 from crimepolicy.inference.influence import Labels, influence, labels_of, panel_of, with_errors
@@ -108,7 +109,10 @@ def cluster(
         result = _jackknife(estimate, by)
     else:
         result = _sandwich(estimate, by, correction)
-    companions = {name: cluster(_companion(estimate, name), by, correction=correction) for name in estimate.companions}
+    # Made when asked for: thousands of refits never look at other scales.
+    companions = LazyCompanions(
+        {name: partial(_clustered_companion, estimate, name, by, correction) for name in estimate.companions}
+    )
     again = None if estimate.fit is None else partial(_again, estimate.fit, _by_unit(estimate, by), correction)
     return result.replace(companions=companions, checks=_with_few(result, by), fit=again)
 
@@ -138,6 +142,10 @@ def _again_by_cells(
     fit: Callable[[Panel], Estimate], by: Labels | None, options: Mapping[str, Any], panel: Panel
 ) -> Estimate:
     return cluster(fit(panel), by, **options)
+
+
+def _clustered_companion(estimate: Estimate, name: str, by: Labels | None, correction: Correction) -> Estimate:
+    return cluster(_companion(estimate, name), by, correction=correction)
 
 
 def _companion(estimate: Estimate, name: str) -> Estimate:

@@ -212,10 +212,11 @@ def _labels(panel: Panel, within: Within) -> Array:
                 f"The panel has no {within} labels. Give {within}= to Panel.from_frame, or a mapping by unit."
             )
         return np.asarray(pd.factorize(labels)[0])
-    absent = [unit for unit in panel.units if unit not in within]
+    units = panel.units.tolist()
+    absent = [unit for unit in units if unit not in within]
     if absent:
         raise DesignError(f"No label is given for {offenders(absent)}.")
-    return pd.factorize(np.array([within[unit] for unit in panel.units], dtype=object))[0]
+    return pd.factorize(np.array([within[unit] for unit in units], dtype=object))[0]
 
 
 def _split(rows: Array, labels: Array) -> list[Array]:

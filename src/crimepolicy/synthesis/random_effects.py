@@ -143,6 +143,9 @@ def _restricted(model: Model) -> float:
     grid = np.concatenate([[0.0], np.geomspace(1e-8, 1e2, 101) * scale])
     best = int(np.argmax(restricted_likelihood(model, grid)))
     low, high = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
+    # Between zero and the first step of the grid the likelihood is flat to rounding; its slope at zero decides.
+    if best <= 1 and _score(model, 0.0) <= 0:
+        return 0.0
     if best == 0 or _score(model, low) <= 0 or _score(model, high) >= 0:
         return float(grid[best])
     return float(optimize.brentq(lambda tau2: _score(model, tau2), low, high, xtol=1e-16, rtol=1e-14))

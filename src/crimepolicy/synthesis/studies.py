@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from crimepolicy.errors import DesignError, InferenceError, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, Scale, cluster_sums
@@ -126,25 +127,29 @@ def _covariance(named: Mapping[str, Estimate], correlated: bool) -> tuple[Floats
     """Estimates that share clusters share noise: their correlation is that of their influence summed within clusters."""
     errors = np.array([e.std_error for e in named.values()])
     influence = [_by_cluster(e) if correlated else None for e in named.values()]
-    correlation = np.eye(len(errors))
-    for i, left in enumerate(influence):
-        for j, right in enumerate(influence[:i]):
-            if left is not None and right is not None:
-                correlation[i, j] = correlation[j, i] = _cosine(left, right)
-    off = correlation[np.tril_indices(len(errors), -1)]
+    correlation = _correlation([psi for psi in influence if psi is not None])
+    known = np.array([psi is not None for psi in influence])
+    whole = np.eye(len(errors))
+    whole[np.ix_(known, known)] = correlation
+    off = whole[np.tril_indices(len(errors), -1)]
     missing = [label for label, psi in zip(named, influence, strict=True) if psi is None]
     text = f"Correlations between estimates that share units run from {off.min():.2f} to {off.max():.2f}."
     if missing:
         text += f" Taken as independent for want of influence functions: {offenders(missing)}."
-    return correlation * np.outer(errors, errors), (Check("shared_units", None, float(np.abs(off).max()), text),)
+    return whole * np.outer(errors, errors), (Check("shared_units", None, float(np.abs(off).max()), text),)
 
 
-def _cosine(left: pd.Series, right: pd.Series) -> float:
-    shared = left.index.intersection(right.index)
-    a, b = (side.reindex(shared).to_numpy(dtype=float) for side in (left, right))
-    return float(a @ b) / float(
-        np.linalg.norm(left.to_numpy(dtype=float)) * np.linalg.norm(right.to_numpy(dtype=float))
-    )
+def _correlation(influence: Sequence[pd.Series]) -> Floats:
+    """Return the cosines (k, k) of influence functions by cluster, zero where two share no cluster."""
+    if not influence:
+        return np.empty((0, 0))
+    study = np.repeat(np.arange(len(influence)), [len(psi) for psi in influence])
+    cluster = pd.factorize(np.concatenate([psi.index.to_numpy() for psi in influence]))[0]
+    values = np.concatenate([psi.to_numpy() / np.linalg.norm(psi.to_numpy()) for psi in influence])
+    directions = sparse.csr_array((values, (study, cluster)))
+    cosines: Floats = (directions @ directions.T).toarray()
+    np.fill_diagonal(cosines, 1.0)
+    return cosines
 
 
 def _by_cluster(estimate: Estimate) -> pd.Series | None:
