@@ -31,11 +31,12 @@ def count_model(density: RoundDensity) -> Any:
         s = pm.Normal("s", 0, 1, shape=len(scales.names))
         h = _log_scales(scales, s)
         log_sd = _log_sd(scales, h)
-        stretch = (1 - center.data_share) * (log_sd - center.log_sd)
-        v = (center.theta + pt.dot(center.shift, pt.tanh(h - center.h)) + pt.dot(center.root, z)) * pt.exp(stretch)
-        theta = pt.set_subtensor(v[design.turned], pt.dot(design.turn, v[design.turned])) if design.turned.size else v
+        narrower = center.data_share + (1 - center.data_share) * pt.exp(2 * (center.log_sd - log_sd))
+        ratio = narrower**-0.5
+        v = (center.theta * ratio + pt.dot(center.shift, pt.tanh(h - center.h)) + pt.dot(center.root, z)) * ratio
+        theta = pt.set_subtensor(v[center.turned], pt.dot(center.turn, v[center.turned])) if center.turned.size else v
         # Flat in z, so that the prior enters as a term: normal coordinates, and the stretch from z to them.
-        pm.Potential("prior", pm.logp(pm.Normal.dist(0, pt.exp(log_sd)), theta).sum() + stretch.sum())
+        pm.Potential("prior", pm.logp(pm.Normal.dist(0, pt.exp(log_sd)), theta).sum() + pt.log(ratio).sum())
         mean = pt.exp(_log_mean(design, theta))
         seen = design.counts[design.used].astype(np.int64)
         if scales.dispersion < 0:

@@ -67,19 +67,21 @@ def density_pass(x: Floats, a: DensityArrays) -> tuple[float, float, Floats]:
     h2, turn2 = scales_from_normal(np.ascontiguousarray(s).reshape(1, -1), a.prior, a.share)
     h, turn = h2[0], turn2[0]
     log_sd, bend_share = _log_sd(h, a)
-    free = 1 - a.data_share
-    ratio = np.exp(free * (log_sd - a.log_sd))
+    own = (1 - a.data_share) * np.exp(2 * (a.log_sd - log_sd))
+    ratio = 1 / np.sqrt(a.data_share + own)
+    free = own * ratio**2
     away = np.tanh(h - a.h)
-    v = (a.theta + np.dot(a.shift, away) + np.dot(a.root, np.ascontiguousarray(x[:size]))) * ratio
+    middle = a.theta * ratio
+    v = (middle + np.dot(a.shift, away) + np.dot(a.root, np.ascontiguousarray(x[:size]))) * ratio
     theta = v.copy()
     theta[a.turned] = np.dot(a.turn, v[a.turned])
     pull = theta * np.exp(-2 * log_sd)
     squares = theta * pull
     fitted, slope, bend = _likelihood(theta, h, a)
-    value = fitted - 0.5 * (np.dot(s, s) + squares.sum()) - np.dot(a.data_share, log_sd)
+    value = fitted - 0.5 * (np.dot(s, s) + squares.sum()) + (np.log(ratio) - log_sd).sum()
     gradient = slope - pull
     gradient[a.turned] = np.dot(gradient[a.turned], a.turn)
-    by_log_sd = gradient * v * free + squares - a.data_share
+    by_log_sd = gradient * (v + middle * ratio) * free + squares + free - 1
     by_h = np.zeros(len(h))
     for i in range(size):
         if a.owner[i] >= 0:

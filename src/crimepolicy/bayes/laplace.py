@@ -22,6 +22,7 @@ _ENOUGH = 1e-3
 # Scales are searched between these multiples of their prior scales; beyond, the prior has nothing left to say.
 _NARROW, _WIDE = 0.05, 3.0
 _START = 0.5
+_ALONG_AXES = ("drift", "event_drift")
 _LOG_DISPERSION = (-4.0, 1.5)
 
 
@@ -32,7 +33,7 @@ class Center:
     Attributes
     ----------
     theta : float array (size,)
-        Posterior mode of the coordinates, given the scales; like `root`, `shift` and `data_share` before `Design.turn`.
+        Posterior mode of the coordinates, given the scales; like `root`, `shift` and `data_share` before `turn`.
     h : float array (Q,)
         The scales.
     log_sd : float array (size,)
@@ -43,6 +44,10 @@ class Center:
         How the mode moves with each scale, in the coordinates of `RoundDensity`.
     data_share : float array (size,)
         From 0, where the posterior is the prior, to 1, where the data decide alone.
+    turned : int array (R,)
+        Positions of the levels (`Design.turned`) and of the drifts.
+    turn : float array (R, R)
+        From what the sampler sees there to the coordinates; its determinant is one in size.
     """
 
     theta: Floats
@@ -51,6 +56,8 @@ class Center:
     root: Floats
     shift: Floats
     data_share: Floats
+    turned: np.ndarray[Any, np.dtype[np.intp]]
+    turn: Floats
 
 
 def find_center(design: Design, scales: Scales, likelihood: CountLikelihood) -> Center:
@@ -72,16 +79,30 @@ def find_center(design: Design, scales: Scales, likelihood: CountLikelihood) -> 
     theta, information = _mode(design, scales, likelihood, pieces, theta, h)
     factor = _invert(information)[0]
     log_sd = scales.log_sd(h)
-    moves = _turned_back(design, _movement(scales, theta, log_sd, factor))
-    theta, root = _turned_back(design, theta), _turned_back(design, factor.T)
+    turned, turn = _turn(design, factor)
+    movement = _movement(scales, theta, log_sd, factor)
+    moves, theta, root = (_turned_back(turned, turn, values) for values in (movement, theta, factor.T))
     share = np.clip(1 - (root**2).sum(axis=1) * np.exp(-2 * log_sd), 0, 1)
-    return Center(theta, h, log_sd, root, moves - (1 - share)[:, None] * _owned(scales, theta), share)
+    shift = moves - 2 * (1 - share)[:, None] * _owned(scales, theta)
+    return Center(theta, h, log_sd, root, shift, share, turned, turn)
 
 
-def _turned_back(design: Design, values: Floats) -> Floats:
+def _turn(design: Design, factor: Floats) -> tuple[np.ndarray[Any, np.dtype[np.intp]], Floats]:
+    """Return positions and matrix of all that is turned.
+
+    A block whose prior is round may be turned at will: along the axes of its posterior, each direction has a share of its own,
+    from those that the data see well to those that they do not see at all.
+    """
+    blocks = [block.name for block in design.blocks if block.name in _ALONG_AXES and block.size and not block.fixed]
+    axes = [np.linalg.eigh(factor[:, design.at[name]].T @ factor[:, design.at[name]])[1] for name in blocks]
+    turned = np.concatenate([design.turned, *(np.r_[design.at[name]] for name in blocks)]).astype(np.intp)
+    return turned, np.asarray(linalg.block_diag(design.turn, *axes))
+
+
+def _turned_back(turned: np.ndarray[Any, np.dtype[np.intp]], turn: Floats, values: Floats) -> Floats:
     """Return values (size, ...) of the coordinates as the sampler sees them."""
     result = values.copy()
-    result[design.turned] = np.linalg.solve(design.turn, values[design.turned])
+    result[turned] = np.linalg.solve(turn, values[turned])
     return result
 
 

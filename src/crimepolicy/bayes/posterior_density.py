@@ -21,8 +21,9 @@ _ORDER = ("units", "period", "season", "levels", "drift", "event_level", "event_
 class RoundDensity:
     """The posterior over x = (z, s): z is the whitened position of the coordinates, s (standard normal a priori) gives the scales.
 
-    A coordinate is ``v * (sd(h) / sd(center)) ** (1 - data_share)`` with ``v = theta_center + shift @ tanh(h - h_center) + root @ z``: centred where
-    the data decide, non-centred where the prior does, and in between where both speak. The levels of events are then turned (`Design.turn`).
+    A coordinate is ``v = (theta_center * r + shift @ tanh(h - h_center) + root @ z) * r``, where r (h) is the ratio of its posterior standard
+    deviation at h to that at the centre, if it had a normal likelihood of its own. Then z does not depend on h: the coordinate is centred
+    where the data decide, non-centred where the prior does, and the more so the smaller the scale. Levels and drifts are turned (`Center.turn`).
     """
 
     design: Design
@@ -48,9 +49,9 @@ class RoundDensity:
         center, size = self.center, self.design.size
         h = self.scales.from_normal(x[..., size:])[0]
         log_sd = np.apply_along_axis(self.scales.log_sd, -1, h)
-        ratio = np.exp((1 - center.data_share) * (log_sd - center.log_sd))
-        theta = (center.theta + np.tanh(h - center.h) @ center.shift.T + x[..., :size] @ center.root.T) * ratio
-        theta[..., self.design.turned] = theta[..., self.design.turned] @ self.design.turn.T
+        ratio = (center.data_share + (1 - center.data_share) * np.exp(2 * (center.log_sd - log_sd))) ** -0.5
+        theta = (center.theta * ratio + np.tanh(h - center.h) @ center.shift.T + x[..., :size] @ center.root.T) * ratio
+        theta[..., center.turned] = theta[..., center.turned] @ center.turn.T
         return theta, h
 
 
@@ -87,7 +88,7 @@ def round_density(design: Design, scales: Scales, likelihood: CountLikelihood, c
         counts=design.counts,
         used=design.used,
         above=likelihood.above,
-        turned=design.turned,
-        turn=np.ascontiguousarray(design.turn),
+        turned=center.turned,
+        turn=np.ascontiguousarray(center.turn),
     )
     return RoundDensity(design, scales, center, arrays)
