@@ -2,12 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from analyses.ledger import translations
+from crimepolicy.report.figure_words import in_words
+from crimepolicy.report.language import language
 from crimepolicy.report.numbers import write_numbers
+from crimepolicy.report.phrases import Phrases
 from crimepolicy.report.plots import draw
 from crimepolicy.report.style import new_figure, save_figure, style
 
@@ -26,7 +31,7 @@ class Panel:
 def draw_figure(
     path: Path, panels: Sequence[Panel], *, columns: int = 1, height: float = 3.4, share_labels: bool = False
 ) -> None:
-    """Draw panels in a grid, and write the figure with its data."""
+    """Draw panels in a grid, and write the figure in every language, with its data."""
     rows = -(-len(panels) // columns)
     with style():
         figure = new_figure(height)
@@ -35,7 +40,15 @@ def draw_figure(
         for ax, panel in zip(grid.ravel(), panels, strict=False):
             draw(panel.data, ax, title=panel.title, **(panel.labels or {}))
         save_figure(figure, path)
+        for code, phrases in _books().items():
+            with in_words(figure, phrases):
+                save_figure(figure, path.parent / code / path.name)
     write_numbers(path.with_suffix(".json"), {"panels": [{"title": panel.title, **panel.data} for panel in panels]})
+
+
+@cache
+def _books() -> dict[str, Phrases]:
+    return {code: Phrases(language(code), words["phrases"]) for code, words in translations().items()}
 
 
 def _share(panel: Panel) -> float:

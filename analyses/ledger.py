@@ -97,8 +97,8 @@ def _untested(name: str, entry: Mapping[str, str], claims: pd.DataFrame) -> Entr
 
 
 def translations() -> dict[str, Any]:
-    """Return the words of the claims by language and, as `phrases`, the book of what recurs on their pages."""
-    book = _words("phrases")
+    """Return the words of the claims by language and, as `phrases`, the book of what else stands on their pages."""
+    book = _words("phrases") | _words("sentences")
     return {
         code: _words(code) | {"phrases": {english: texts[place] for english, texts in book.items()}}
         for place, code in enumerate(LANGUAGES[1:])

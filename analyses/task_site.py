@@ -1,5 +1,6 @@
 """Tasks that judge the claims, draw the figures and write the site, for official figures and for the invented country."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -58,9 +59,8 @@ class Line:
         return self.build / "verdicts" / f"{family.claim}.json"
 
     def figures(self, family: Family) -> list[Path]:
-        """Return its figures, each with its data."""
-        names = [f"{name}.{ending}" for name in family.figures for ending in ("svg", "json")]
-        return [self.build / "figures" / name for name in names]
+        """Return its figures in every language, each with its data."""
+        return drawn(self, family.figures)
 
 
 OFFICIAL = Line("official", settings.BUILD, settings.SITE, FAMILIES)
@@ -137,7 +137,13 @@ def _page(line: Line, family: Family) -> ClaimPage:
 
 def dated(line: Line) -> list[Path]:
     """Return the timelines, each with its data."""
-    return [line.build / "figures" / f"{name}.{ending}" for name in TIMELINES for ending in ("svg", "json")]
+    return drawn(line, TIMELINES)
+
+
+def drawn(line: Line, figures: Sequence[str]) -> list[Path]:
+    """Return the files of figures: the data, and a drawing in every language."""
+    files = [(f"{name}.json", *(f"{code}{name}.svg" for code in ("", "es/", "pt/"))) for name in figures]
+    return [line.build / "figures" / name for names in files for name in names]
 
 
 for line in (OFFICIAL, SMOKE):
@@ -168,6 +174,7 @@ for line in (OFFICIAL, SMOKE):
             numbers: list[Path] = line.numbers(family),
             placebos: list[Path] = line.placebos(family),
             plan: Path = settings.PLAN,
+            words: list[Path] = WORDS,
             figures: Annotated[list[Path], Product] = line.figures(family),
         ) -> None:
             """Draw the figures of one claim from published numbers."""
@@ -191,6 +198,7 @@ for line in (OFFICIAL, SMOKE):
         showing: Annotated[str, PythonNode(value=SHOWING, hash=True)],
         tables: list[Path] = settings.tables(*DATED),
         code: list[Path] = settings.modules("figures", "timelines"),
+        words: list[Path] = WORDS,
         figures: Annotated[list[Path], Product] = dated(line),
     ) -> None:
         """Draw the homicides of every country with its dated events."""

@@ -8,7 +8,8 @@ from crimepolicy.report.language import Language
 __all__ = ["Phrases"]
 
 _PLACE = re.compile(r"\\\{(\w+)\\\}")
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=\S)")
+# Not after "et al.", "D.C." and an ellipsis, which end no sentence.
+_SENTENCE = re.compile(r"(?<=[.!?])(?<!\bal\.)(?<!\bch\.)(?<!\bD\.C\.)(?<!\.\.\.)\s+(?=\S)")
 _CLAUSE = re.compile(r"(?<=[;:])\s+(?=\S)")
 _NUMBERS = re.compile(r"[\d\s,.;:%()<=>~/\u00d7\u00b1+\-\u2212\u2013\u2026\u202f]*")
 _CODE = re.compile(r"[\w-]*\d[\w-]*\u2026?")
@@ -39,7 +40,7 @@ class Phrases:
         self._words = words
         self._whole = {english: text for english, text in book.items() if "{" not in english}
         open_ones = sorted((english for english in book if "{" in english), key=_letters, reverse=True)
-        self._open = [(_pattern(english), book[english]) for english in open_ones]
+        self._open = [(*_ends(english), _pattern(english), book[english]) for english in open_ones]
         self._known: dict[str, str | None] = {}
 
     def __call__(self, text: str) -> str | None:
@@ -55,8 +56,11 @@ class Phrases:
             return self._whole[text]
         if _NUMBERS.fullmatch(text):
             return self._words.notation(text)
+        # A phrase that begins a row or a title.
+        small = self._whole.get(text[:1].lower() + text[1:])
         return (
-            self._in_parts(_SENTENCE, text)
+            (small[:1].upper() + small[1:] if small else None)
+            or self._in_parts(_SENTENCE, text)
             or self._by_pattern(text)
             or self._in_parts(_CLAUSE, text)
             or (text if _stays(text) else None)
@@ -68,8 +72,8 @@ class Phrases:
         return None if None in found else " ".join(part for part in found if part)
 
     def _by_pattern(self, text: str) -> str | None:
-        for pattern, template in self._open:
-            match = pattern.fullmatch(text)
+        for start, end, pattern, template in self._open:
+            match = text.startswith(start) and text.endswith(end) and pattern.fullmatch(text)
             if match:
                 found = {name: self(value) for name, value in match.groupdict().items()}
                 if None not in found.values():
@@ -79,6 +83,12 @@ class Phrases:
 
 def _letters(english: str) -> int:
     return len(re.sub(r"\{\w+\}", "", english))
+
+
+def _ends(english: str) -> tuple[str, str]:
+    """Return the letters before the first place and after the last: most texts differ there, and need no pattern."""
+    parts = re.split(r"\{\w+\}", english)
+    return parts[0], parts[-1]
 
 
 def _pattern(english: str) -> re.Pattern[str]:

@@ -210,7 +210,7 @@ def write_site(
     translations : mapping of str to mapping
         Words of the claims by language and claim; a page is written in every language that has words for all its parts. The
         rest of a page is told by the phrases under ``phrases`` (see `crimepolicy.report.phrases`), or stays in English and
-        is marked so.
+        is marked so. A figure in a folder ``es`` or ``pt`` beside the English one is shown on the pages of that language.
 
     Raises
     ------
@@ -236,8 +236,15 @@ def _copy(folder: Path, site: _Site, tasks: Sequence[TaskRecord]) -> None:
     for record in tasks:
         shutil.copyfile(record.product, folder / "numbers" / record.product.name)
     for figure in _figures(site):
-        for file in (figure.file, figure.file.with_suffix(".json")):
-            shutil.copyfile(file, folder / "figures" / file.name)
+        for name in (figure.file.with_suffix(".json").name, *_drawings(figure.file).values()):
+            (folder / "figures" / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(figure.file.parent / name, folder / "figures" / name)
+
+
+def _drawings(file: Path) -> dict[str, str]:
+    """Return the drawings of a figure by language: its own, and those in folders named like the languages."""
+    names = {"en": file.name} | {code: f"{code}/{file.name}" for code in LANGUAGES if code != "en"}
+    return {code: name for code, name in names.items() if (file.parent / name).is_file()}
 
 
 def _write_language(
@@ -249,14 +256,14 @@ def _write_language(
     place.mkdir(exist_ok=True)
     environment = _environment(words, site)
     shared = site.values() | {"text": words.texts, "lang": words.code, "root": "" if english else "../"}
-    _write(environment, "index.html", place / "index.html", shared | {"here": "index"})
+    _write(environment, "index.html", place / "index.html", shared | {"here": "index", "tally": _Tally()})
     for page in site.pages:
         if english or _translated(site, words.code, page):
             used = {name: cards[name] for name in page.tables}
             told = shared | {"page": page, "cards": used, "here": page.id, "tally": _Tally()}
             _write(environment, "claim.html", place / f"{page.id}.html", told)
     for family in _families(site):
-        told = shared | {"family": family, "here": f"family-{family}"}
+        told = shared | {"family": family, "here": f"family-{family}", "tally": _Tally()}
         _write(environment, "family.html", place / f"family-{family}.html", told)
     if english:
         _write(environment, "tasks.html", place / "tasks.html", shared | {"tasks": tasks, "cards": cards, "here": ""})
@@ -363,6 +370,7 @@ def _environment(words: Language, site: _Site) -> Any:
         "key": lambda label: label.replace(" ", "_"),
         "say": say,
         "plainly": lambda text: text if words.code == "en" else phrases(text) or text,
+        "drawn": lambda file: _drawings(file).get(words.code, file.name),
         "failed": _failed,
         "kind_of": lambda block: type(block).__name__,
     }
