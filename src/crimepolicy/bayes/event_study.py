@@ -42,7 +42,7 @@ def bayesian_event_study(
     period_scale: float | None = None,
     season_scale: float = 0.25,
     dispersion_scale: float = 0.5,
-    draws: int = 1000,
+    draws: int = 2000,
     tune: int = 500,
     chains: int = 2,
     seed: int = 0,
