@@ -14,9 +14,17 @@ __all__ = [
     "PanelError",
     "at_least",
     "choose",
+    "of_kind",
     "offenders",
     "suggest",
 ]
+
+
+_KINDS = {
+    "Panel": ("a Panel", "Make one with Panel.from_frame(table, unit=..., time=..., outcome=...)."),
+    "Estimate": ("an Estimate", "Give what an estimator returned, such as imputation(panel)."),
+    "Mapping": ("a mapping by name", "Give one such as {'first': ..., 'second': ...}."),
+}
 
 
 class CrimepolicyError(ValueError):
@@ -69,6 +77,23 @@ def at_least(option: str, value: float, least: float) -> None:
     """Raise a `DesignError` unless a number that the caller gave is at least this."""
     if not value >= least:
         raise DesignError(f"{option}={value!r} should be {least} or more.")
+
+
+def of_kind(option: str, value: object, *kinds: type) -> None:
+    """Raise a `DesignError` that says how to come by one, unless a value is of a kind that is needed.
+
+    Parameters
+    ----------
+    option : str
+        Name of the option as the caller typed it.
+    value : object
+        What was given.
+    *kinds : type
+        The allowed kinds; the first is named in the message.
+    """
+    if not isinstance(value, kinds):
+        needed, advice = _KINDS[kinds[0].__name__]
+        raise DesignError(f"{option} should be {needed}, but is of type {type(value).__name__}. {advice}")
 
 
 def offenders(items: Iterable[object], total: int | None = None, show: int = 5) -> str:

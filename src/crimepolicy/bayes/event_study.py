@@ -12,7 +12,7 @@ from crimepolicy.bayes.event_design import EventModel, Family, Path, PeriodEffec
 from crimepolicy.bayes.event_summary import summarise_events
 from crimepolicy.bayes.moderators import code_moderators
 from crimepolicy.bayes.sampling import Sampler
-from crimepolicy.errors import DesignError, choose
+from crimepolicy.errors import DesignError, choose, of_kind
 from crimepolicy.estimate import Estimate
 from crimepolicy.panel import Panel
 
@@ -125,6 +125,7 @@ def bayesian_event_study(
     >>> bool(-0.9 < estimate.value < -0.5)
     True
     """
+    of_kind("panel", panel, Panel)
     options = {name: value for name, value in locals().items() if name != "panel"}
     _validate(options)
     events = event_cells(panel, window=window, anticipation=anticipation)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import InferenceError
+from crimepolicy.errors import InferenceError, of_kind
 from crimepolicy.estimate import HEADLINE, Estimate
 from crimepolicy.panel_checks import Check
 
@@ -61,6 +61,7 @@ def prior_sensitivity(estimate: Estimate) -> pd.DataFrame:
     >>> prior_sensitivity(Estimate(**facts, inference_data=tree))["reading"].tolist()
     ['the prior decides']
     """
+    of_kind("estimate", estimate, Estimate)
     needed = {"posterior", "log_prior", "log_likelihood"}
     if estimate.inference_data is None or not needed <= set(estimate.inference_data.children):
         raise InferenceError(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import DesignError, at_least, offenders, suggest
+from crimepolicy.errors import DesignError, at_least, of_kind, offenders, suggest
 from crimepolicy.estimate import HEADLINE, Estimate
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
@@ -110,6 +110,7 @@ def with_capture(
     >>> round(found["as_counted"].value - found["with_capture"].value, 1)
     0.6
     """
+    of_kind("panel", panel, Panel)
     _validate(panel, capture, n_draws)
     plain = fit(panel)
     if plain.scale != "log":

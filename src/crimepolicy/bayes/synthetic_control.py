@@ -16,7 +16,7 @@ from crimepolicy.bayes.donor_weights import Horseshoe, Simplex
 from crimepolicy.bayes.prior_sensitivity import prior_sensitivity_check
 from crimepolicy.bayes.sampling import Posterior, Sampler, sample
 from crimepolicy.diagnostics.convergence import convergence_checks
-from crimepolicy.errors import DesignError, choose, offenders
+from crimepolicy.errors import DesignError, choose, of_kind, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, panel_facts, path_term
 from crimepolicy.panel import Panel
 
@@ -114,6 +114,7 @@ def bayesian_synthetic_control(
     >>> bool(2.5 < estimate.value < 3.5)
     True
     """
+    of_kind("panel", panel, Panel)
     options = {name: value for name, value in locals().items() if name != "panel"}
     options["family"] = family or ("gaussian" if panel.population is None else "poisson")
     _validate(panel, options)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import DesignError, offenders, suggest
+from crimepolicy.errors import DesignError, of_kind, offenders, suggest
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
 
@@ -113,6 +113,7 @@ def bacon_decomposition(panel: Panel, *, covariates: Sequence[str] = ()) -> Baco
     >>> print(bacon_decomposition(Panel.from_frame(rows, unit="city", time="year", outcome="deaths", treated="truce")))
     Two-way fixed effects coefficient -1 = treated against never treated: -1 (weight 100.0%).
     """
+    of_kind("panel", panel, Panel)
     if not panel.balanced:
         raise DesignError(
             f"The decomposition needs a balanced panel, but {int((~panel.observed).sum()):,} cells are not observed. Use missing='drop_units', or a window in which all is observed."

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import linalg, optimize, stats
 
-from crimepolicy.errors import InferenceError, choose, offenders
+from crimepolicy.errors import InferenceError, choose, of_kind, offenders
 from crimepolicy.estimate import Estimate, path_term
 from crimepolicy.panel_checks import Check
 
@@ -151,6 +151,7 @@ def pretrend_test(
     >>> pretrend_test(group_time_effects(panel)).df
     2
     """
+    of_kind("estimate", estimate, Estimate)
     choose("rule", rule, Rule)
     if estimate.path is None or estimate.path.index.name != "event_time":
         estimate = estimate.aggregate("event")

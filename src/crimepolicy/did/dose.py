@@ -10,7 +10,7 @@ import pandas as pd
 
 from crimepolicy.did.group_time import Base, Control, group_time_effects
 from crimepolicy.did.two_by_two import Method
-from crimepolicy.errors import DesignError
+from crimepolicy.errors import DesignError, of_kind
 from crimepolicy.estimate import HEADLINE, Estimate, path_term
 from crimepolicy.inference.companions import refit_companion
 from crimepolicy.panel import Panel
@@ -87,6 +87,7 @@ def dose_response(
     >>> effect.path["estimate"].round(2).tolist(), round(effect.companions["slope"].value, 2)
     ([1.0, 4.0], 7.5)
     """
+    of_kind("panel", panel, Panel)
     options: dict[str, Any] = {
         "control": control, "method": method, "base": base, "anticipation": anticipation, "covariates": tuple(covariates)
     }  # fmt: skip

@@ -9,7 +9,7 @@ import pandas as pd
 
 from crimepolicy.did.aggregation import HEADLINES, Kind
 from crimepolicy.did.sample import left_out
-from crimepolicy.errors import DesignError, EstimationError, choose
+from crimepolicy.errors import DesignError, EstimationError, choose, of_kind
 from crimepolicy.estimate import HEADLINE, Check, Estimate, path_term
 from crimepolicy.panel import Panel
 
@@ -86,6 +86,7 @@ def efficient_staggered(
     >>> round(efficient_staggered(panel, beta=1).value, 6)
     2.0
     """
+    of_kind("panel", panel, Panel)
     options = {name: value for name, value in locals().items() if name != "panel"}
     for name, allowed in (
         ("aggregate", Kind),

@@ -13,7 +13,7 @@ from crimepolicy.did.correction import Correction, small_sample_factor
 from crimepolicy.did.marginal_effects import MarginalEffects, Measure
 from crimepolicy.did.sample import Family, analysis_weights, covariate_values, left_out, single_units
 from crimepolicy.did.saturated import Rows, SaturatedFit, fit_saturated
-from crimepolicy.errors import DesignError, EstimationError, choose
+from crimepolicy.errors import DesignError, EstimationError, choose, of_kind
 from crimepolicy.estimate import HEADLINE, Estimate, path_term
 from crimepolicy.inference.companions import refit_companion
 from crimepolicy.panel import Panel
@@ -93,6 +93,7 @@ def extended_twfe(
     >>> round(effect.value, 2)
     -1.0
     """
+    of_kind("panel", panel, Panel)
     choose("family", family, Family)
     choose("control", control, Control)
     choose("effects", effects, Effects)

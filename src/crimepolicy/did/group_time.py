@@ -13,7 +13,7 @@ from crimepolicy.did.aggregation import HEADLINES, CellAverages, average
 from crimepolicy.did.sample import analysis_weights, covariate_values, left_out, single_units
 from crimepolicy.did.two_by_two import Contrast, Method, contrast_changes
 from crimepolicy.did.two_by_two_levels import contrast_levels
-from crimepolicy.errors import DesignError, InferenceError, choose
+from crimepolicy.errors import DesignError, InferenceError, choose, of_kind
 from crimepolicy.estimate import HEADLINE, Estimate, panel_facts, path_term
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
@@ -100,6 +100,7 @@ def group_time_effects(
     >>> round(effect.value, 2)
     -1.0
     """
+    of_kind("panel", panel, Panel)
     choose("control", control, Control)
     choose("method", method, Method)
     choose("base", base, Base)

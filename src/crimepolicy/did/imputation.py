@@ -25,7 +25,7 @@ from crimepolicy.did.imputed import (
     with_noise,
 )
 from crimepolicy.did.spells import Spells, find_spells
-from crimepolicy.errors import DesignError, choose, offenders
+from crimepolicy.errors import DesignError, choose, of_kind, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, panel_facts, path_term
 from crimepolicy.inference.companions import LazyCompanions, refit_companion
 from crimepolicy.panel import Panel
@@ -135,6 +135,7 @@ def imputation(
     >>> round(imputation(panel).value, 6)
     5.75
     """
+    of_kind("panel", panel, Panel)
     options = {name: value for name, value in locals().items() if name != "panel"}
     _validate(panel, options)
     # With one onset per place, cohort means would hide all noise of counts: docs/decisions/230.

@@ -13,7 +13,7 @@ from crimepolicy.did.correction import Correction, small_sample_factor
 from crimepolicy.did.demean import Projection, projection
 from crimepolicy.did.poisson import fit_poisson
 from crimepolicy.did.sample import Family, Sample, covariate_values, left_out, regression_sample, single_units
-from crimepolicy.errors import DesignError, choose
+from crimepolicy.errors import DesignError, choose, of_kind
 from crimepolicy.estimate import HEADLINE, Estimate, path_term
 from crimepolicy.inference.companions import refit_companion
 from crimepolicy.panel import Panel
@@ -90,6 +90,7 @@ def interaction_weighted(
     >>> round(effect.value, 2)
     -1.0
     """
+    of_kind("panel", panel, Panel)
     choose("family", family, Family)
     choose("shares", shares, Shares)
     choose("correction", correction, Correction)

@@ -21,7 +21,7 @@ from crimepolicy.did.imputed import (
     with_noise,
 )
 from crimepolicy.did.spells import Spells, find_spells
-from crimepolicy.errors import DesignError, choose, offenders
+from crimepolicy.errors import DesignError, choose, of_kind, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, path_term
 from crimepolicy.panel import Panel
 
@@ -103,6 +103,7 @@ def spillover_effects(
     >>> spillover_effects(panel, exposure={"border": pairs}).path["estimate"].round(6).tolist()
     [3.0, 1.0]
     """
+    of_kind("panel", panel, Panel)
     options = {name: value for name, value in locals().items() if name != "panel"}
     for name, allowed in (("estimator", Estimator), ("family", Family), ("effects", Effects), ("weights", Weighting)):
         choose(name, options[name], allowed)

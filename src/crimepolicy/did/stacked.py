@@ -11,7 +11,7 @@ import pandas as pd
 from crimepolicy.did.fixed_effects import Cells, Family, regress_cells
 from crimepolicy.did.sample import analysis_weights
 from crimepolicy.did.stacks import Control, Stack, StackLedger, build_stacks
-from crimepolicy.errors import DesignError, choose, offenders
+from crimepolicy.errors import DesignError, choose, of_kind, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, panel_facts, path_term
 from crimepolicy.inference.companions import refit_companion
 from crimepolicy.panel import Panel
@@ -93,6 +93,7 @@ def stacked_event_study(
     >>> stacked_event_study(panel, window=(-2, 0)).value
     2.0
     """
+    of_kind("panel", panel, Panel)
     options = {name: value for name, value in locals().items() if name != "panel"}
     state = _prepare(panel, options)
     after = [(HEADLINE, _times(0, window[1]))]

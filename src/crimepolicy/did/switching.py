@@ -10,7 +10,7 @@ import pandas as pd
 
 from crimepolicy.did.change_slopes import ChangeSlopes, change_slopes
 from crimepolicy.did.sample import analysis_weights, covariate_values
-from crimepolicy.errors import DesignError, choose, offenders
+from crimepolicy.errors import DesignError, choose, of_kind, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, panel_facts, path_term
 from crimepolicy.panel import Panel
 
@@ -108,6 +108,7 @@ def switching_effects(
     >>> switching_effects(panel, effects=2).path["estimate"].tolist()
     [2.0, 3.0]
     """
+    of_kind("panel", panel, Panel)
     options = {name: value for name, value in locals().items() if name != "panel"} | {"covariates": tuple(covariates)}
     _validate(options)
     data = _data(panel, options)

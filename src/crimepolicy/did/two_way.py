@@ -12,7 +12,7 @@ from crimepolicy.did.correction import Correction, small_sample_factor
 from crimepolicy.did.demean import Projection, projection
 from crimepolicy.did.poisson import fit_poisson
 from crimepolicy.did.sample import Family, Sample, covariate_values, left_out, regression_sample
-from crimepolicy.errors import DesignError, choose, offenders
+from crimepolicy.errors import DesignError, choose, of_kind, offenders
 from crimepolicy.estimate import HEADLINE, Estimate, path_term
 from crimepolicy.inference.cell_scores import CellScores, linear_scores
 from crimepolicy.inference.companions import refit_companion
@@ -103,6 +103,7 @@ def two_way_fixed_effects(
     >>> round(effect.value, 2)
     -1.0
     """
+    of_kind("panel", panel, Panel)
     choose("family", family, Family)
     choose("effects", effects, Effects)
     choose("ends", ends, Ends)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from crimepolicy.errors import InferenceError, choose, offenders
+from crimepolicy.errors import InferenceError, choose, of_kind, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, cluster_sums
 from crimepolicy.inference.bell_mccaffrey import bell_mccaffrey
 from crimepolicy.inference.cell_clusters import CellCorrection, cell_clustered
@@ -98,6 +98,7 @@ def cluster(
     >>> round(cluster(effect, correction="CR1").std_error, 4)
     2.7386
     """
+    of_kind("estimate", estimate, Estimate)
     choose("correction", correction, Correction)
     if _needs_cells(estimate, by, second, correction) or smallest or lags:
         return _by_cells(estimate, by, second, correction, smallest, lags)

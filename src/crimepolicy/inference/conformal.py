@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import InferenceError, choose
+from crimepolicy.errors import InferenceError, choose, of_kind
 from crimepolicy.estimate import HEADLINE, Check, Estimate, path_term
 from crimepolicy.inference.impose import impose, imposed
 from crimepolicy.inference.influence import panel_of
@@ -89,6 +89,7 @@ def conformal_test(
     >>> round(conformal_test(synthetic_control(panel)).p_value(), 3)
     0.05
     """
+    of_kind("estimate", estimate, Estimate)
     choose("permutations", permutations, Permutations)
     bare = light(estimate)
     start = _usable(bare)
@@ -149,6 +150,7 @@ def conformal_interval(
     >>> bool(interval.conf_low["att"] < 0 < interval.conf_high["att"])
     True
     """
+    of_kind("estimate", estimate, Estimate)
     choose("permutations", permutations, Permutations)
     if not 0 < level < 1:
         raise InferenceError(f"level={level!r} should lie between 0 and 1, such as 0.9.")

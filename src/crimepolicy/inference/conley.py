@@ -7,7 +7,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from crimepolicy.errors import InferenceError, choose, offenders
+from crimepolicy.errors import InferenceError, choose, of_kind, offenders
 from crimepolicy.estimate import Estimate
 from crimepolicy.inference.cell_clusters import from_covariance, lagged_products
 from crimepolicy.inference.cell_scores import cell_scores
@@ -75,6 +75,7 @@ def conley(estimate: Estimate, *, km: float, kernel: Kernel = "bartlett", lags: 
     >>> round(conley(effect, km=100, kernel="uniform").std_error ** 2, 6)
     6.0
     """
+    of_kind("estimate", estimate, Estimate)
     choose("kernel", kernel, Kernel)
     if not km > 0:
         raise InferenceError(f"km={km!r} should be a positive distance in kilometres.")

@@ -1,5 +1,6 @@
 """Inference with few treated and many untreated places, of equal variance."""
 
+from crimepolicy.errors import of_kind
 from crimepolicy.estimate import Estimate
 from crimepolicy.inference.control_noise import control_noise, with_noise
 
@@ -50,4 +51,5 @@ def conley_taber(estimate: Estimate, *, draws: int = 9_999, seed: int = 0) -> Es
     >>> conley_taber(cp.two_way_fixed_effects(panel)).correction
     'Conley-Taber (29 untreated and 1 treated units, all 29 combinations)'
     """
+    of_kind("estimate", estimate, Estimate)
     return with_noise(estimate, control_noise(estimate).noise, "Conley-Taber", draws, seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from crimepolicy.errors import InferenceError
+from crimepolicy.errors import InferenceError, of_kind
 from crimepolicy.estimate import Check, Estimate
 from crimepolicy.inference.conformal import one_date
 from crimepolicy.inference.influence import panel_of
@@ -54,6 +54,7 @@ def cross_fit_t_test(estimate: Estimate, *, folds: int = 3) -> Estimate:
     >>> cross_fit_t_test(synthetic_control(panel)).df
     2.0
     """
+    of_kind("estimate", estimate, Estimate)
     start = one_date(estimate)
     after = panel_of(estimate).n_periods - start
     block = min(start // folds, after) if folds > 1 else 0

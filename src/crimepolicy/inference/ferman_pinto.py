@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import optimize
 
-from crimepolicy.errors import InferenceError, offenders
+from crimepolicy.errors import InferenceError, of_kind, offenders
 from crimepolicy.estimate import Check, Estimate
 from crimepolicy.inference.control_noise import control_noise, with_noise
 from crimepolicy.inference.influence import panel_of
@@ -71,6 +71,7 @@ def ferman_pinto(
     >>> bool(ferman_pinto(effect, population=size).null.att.std() > conley_taber(effect).null.att.std())
     True
     """
+    of_kind("estimate", estimate, Estimate)
     table = control_noise(estimate)
     size = _size(estimate, population)
     fits = [_variance(table.noise[:, j], size[table.controls]) for j in range(table.noise.shape[1])]

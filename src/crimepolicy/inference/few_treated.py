@@ -6,7 +6,7 @@ from math import comb
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import InferenceError
+from crimepolicy.errors import InferenceError, of_kind
 from crimepolicy.estimate import Check, Estimate
 from crimepolicy.inference.few_clusters import FEW
 from crimepolicy.inference.influence import panel_of
@@ -61,6 +61,7 @@ def few_treated(estimate: Estimate) -> Checks:
     >>> [check.name for check in few_treated(cp.two_way_fixed_effects(panel)) if check.passed]
     ['conley_taber']
     """
+    of_kind("estimate", estimate, Estimate)
     design = _read(estimate)
     return Checks(
         (

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from crimepolicy.errors import InferenceError, at_least, choose
+from crimepolicy.errors import InferenceError, at_least, choose, of_kind
 from crimepolicy.estimate import HEADLINE, Estimate
 from crimepolicy.inference.influence import influence, labels_of
 from crimepolicy.inference.multiplier import multiplier_draws
@@ -67,6 +67,7 @@ def multiple_testing(
     >>> multiple_testing({"a": 0.01, "b": 0.04, "c": 0.03}, "holm").p_adjusted.round(3).tolist()
     [0.03, 0.06, 0.06]
     """
+    of_kind("tests", tests, Mapping, pd.Series)
     choose("method", method, Method)
     at_least("draws", draws, 1)
     named = dict(tests.items())

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from crimepolicy.errors import InferenceError, choose
+from crimepolicy.errors import InferenceError, choose, of_kind
 from crimepolicy.estimate import Estimate, cluster_sums
 from crimepolicy.inference.influence import Labels, influence, labels_of, with_errors
 
@@ -78,6 +78,7 @@ def multiplier_bootstrap(
     >>> abs(multiplier_bootstrap(effect).std_error - effect.std_error) < 0.1
     True
     """
+    of_kind("estimate", estimate, Estimate)
     choose("weights", weights, Multiplier)
     if draws < 20:
         raise InferenceError(f"draws={draws} is too few for a quantile. Use 999 or more.")

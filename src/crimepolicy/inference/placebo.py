@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import CrimepolicyError, InferenceError, at_least, choose, offenders
+from crimepolicy.errors import CrimepolicyError, InferenceError, at_least, choose, of_kind, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, path_term
 from crimepolicy.inference.impose import refitted
 from crimepolicy.inference.influence import panel_of
@@ -102,6 +102,7 @@ def placebo_test(
     >>> placebo_test(synthetic_control(panel)).p_value()
     0.125
     """
+    of_kind("estimate", estimate, Estimate)
     choose("kind", kind, Kind)
     choose("statistic", statistic, PlaceboStatistic)
     choose("sides", sides, Sides)

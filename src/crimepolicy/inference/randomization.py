@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from crimepolicy.errors import InferenceError, at_least, choose
+from crimepolicy.errors import InferenceError, at_least, choose, of_kind
 from crimepolicy.estimate import HEADLINE, Check, Estimate
 from crimepolicy.inference.impose import imposed, refitted
 from crimepolicy.inference.influence import panel_of
@@ -107,6 +107,7 @@ def randomization_test(
     >>> round(randomization_test(effect_of(panel), RedrawPlaces(), statistic="value").p_value(), 4)
     0.1667
     """
+    of_kind("estimate", estimate, Estimate)
     choose("sides", sides, Sides)
     choose("statistic", statistic, Statistic)
     at_least("draws", draws, 1)

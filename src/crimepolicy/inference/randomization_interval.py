@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import InferenceError
+from crimepolicy.errors import InferenceError, of_kind
 from crimepolicy.estimate import HEADLINE, Estimate
 from crimepolicy.inference.mechanisms import Mechanism
 from crimepolicy.inference.placebo_fits import Statistic
@@ -89,6 +89,7 @@ def randomization_interval(
     >>> bool(interval.conf_low["att"] < -9 < interval.conf_high["att"] < 0)
     True
     """
+    of_kind("estimate", estimate, Estimate)
     if not 0 < level < 1:
         raise InferenceError(f"level={level!r} should lie between 0 and 1, such as 0.95.")
     logged = estimate.scale == "ratio"

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from crimepolicy.errors import InferenceError, choose, offenders
+from crimepolicy.errors import InferenceError, choose, of_kind, offenders
 from crimepolicy.estimate import Check, Estimate
 from crimepolicy.inference.control_noise import ControlNoise, borrowed, control_noise
 from crimepolicy.inference.influence import panel_of
@@ -67,6 +67,7 @@ def alvarez_ferman(estimate: Estimate, *, sharing: Sharing = "unknown") -> Estim
     >>> alvarez_ferman(cp.two_way_fixed_effects(panel)).correction
     'Alvarez-Ferman, sharing unknown (28 untreated and 2 treated units, 28 groups)'
     """
+    of_kind("estimate", estimate, Estimate)
     choose("sharing", sharing, Sharing)
     table = control_noise(estimate)
     members = (

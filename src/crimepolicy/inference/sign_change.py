@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import InferenceError, at_least
+from crimepolicy.errors import InferenceError, at_least, of_kind
 from crimepolicy.estimate import HEADLINE, Check, Estimate
 from crimepolicy.inference.impose import refitted
 from crimepolicy.inference.influence import Labels, labels_of, panel_of
@@ -69,6 +69,7 @@ def sign_change_test(
     >>> sign_change_test(cp.two_way_fixed_effects(panel)).p_value()
     0.03125
     """
+    of_kind("estimate", estimate, Estimate)
     if estimate.scale == "ratio":
         raise InferenceError("Signs change around zero. Use the estimate on the log scale, before as_ratio().")
     at_least("draws", draws, 1)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import linalg
 
-from crimepolicy.errors import at_least, choose
+from crimepolicy.errors import at_least, choose, of_kind
 from crimepolicy.estimate import HEADLINE, Check, Estimate
 from crimepolicy.inference.influence import Labels
 from crimepolicy.inference.multiplier import multiplier_draws
@@ -134,6 +134,7 @@ def wild_bootstrap(
     >>> round(result.p_value(), 3) > 0.05
     True
     """
+    of_kind("estimate", estimate, Estimate)
     choose("weights", weights, Weights)
     choose("residuals", residuals, Residuals)
     at_least("draws", draws, 1)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from crimepolicy.errors import of_kind
 from crimepolicy.estimate import Check, Estimate
 from crimepolicy.sensitivity.event_path import Target, event_path
 from crimepolicy.sensitivity.honest import Method, Session
@@ -67,6 +68,7 @@ def breakdown(
     >>> 2 < breakdown(Estimate(value=-1.0, std_error=0.1, draws=draws, **facts)).value < 5
     True
     """
+    of_kind("estimate", estimate, Estimate)
     session = Session.start(event_path(estimate, target, reference, bins, window), level, method, seed)
     most = most if most is not None else _default_most(session, family)
     value = _first_held(session, family, null, np.linspace(0, most, _STEPS + 1))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import CrimepolicyError, DesignError, at_least, choose, suggest
+from crimepolicy.errors import CrimepolicyError, DesignError, at_least, choose, of_kind, suggest
 from crimepolicy.estimate import Estimate
 from crimepolicy.inference.parallel import ordered_map
 from crimepolicy.panel import Panel
@@ -157,6 +157,8 @@ def calibrate(
     >>> found.frame[["effect", "n"]].to_numpy().tolist()
     [[-0.25, 20.0], [-0.1, 20.0], [0.0, 20.0]]
     """
+    of_kind("estimators", estimators, Mapping)
+    of_kind("panel", panel, Panel)
     choose("injection", injection, Injection)
     at_least("placebos", placebos, 1)
     if not estimators:

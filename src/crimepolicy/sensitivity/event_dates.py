@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from crimepolicy.errors import DesignError, offenders
+from crimepolicy.errors import DesignError, of_kind, offenders
 from crimepolicy.estimate import Estimate
 from crimepolicy.panel import Panel
 from crimepolicy.sensitivity.refits import Variants, panel_and_fit, refit_frame, span
@@ -63,6 +63,7 @@ def dates_sensitivity(
     >>> dates_sensitivity(mean(panel), {"a": [2, 3]}).frame["estimate"].tolist()
     [3.5, 1.0]
     """
+    of_kind("estimate", estimate, Estimate)
     panel, fit = panel_and_fit(estimate)
     positions = {unit: [panel.position(date) for date in options] for unit, options in dates.items()}
     _check(panel, positions)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from crimepolicy.errors import DesignError, InferenceError, choose
+from crimepolicy.errors import DesignError, InferenceError, choose, of_kind
 from crimepolicy.estimate import Check, Estimate
 from crimepolicy.sensitivity.conditional import (
     EMPTY,
@@ -175,6 +175,7 @@ def honest_bounds(
     >>> bool(found.frame["excludes_zero"][0])
     True
     """
+    of_kind("estimate", estimate, Estimate)
     restrictions = [restriction] if isinstance(restriction, Restriction) else list(restriction)
     if not restrictions:
         raise DesignError("No restriction is given. Use one, such as relative_magnitudes(1), or a list of them.")

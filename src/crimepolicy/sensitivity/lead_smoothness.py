@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from crimepolicy.errors import InferenceError
+from crimepolicy.errors import InferenceError, of_kind
 from crimepolicy.estimate import Check, Estimate
 from crimepolicy.sensitivity.conditional import Grid, Interval, Lines, confidence_set, grid_points
 from crimepolicy.sensitivity.event_path import event_path
@@ -66,6 +66,7 @@ def lead_smoothness(
     >>> 1.0 < lead_smoothness(Estimate(value=1.0, std_error=0.1, draws=draws, **facts)).value < 1.5
     True
     """
+    of_kind("estimate", estimate, Estimate)
     path = event_path(estimate, None, reference, bins, window)
     if path.n_pre < 2:
         raise InferenceError(

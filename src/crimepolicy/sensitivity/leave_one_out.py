@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import DesignError, choose
+from crimepolicy.errors import DesignError, choose, of_kind
 from crimepolicy.estimate import Estimate
 from crimepolicy.panel import Panel
 from crimepolicy.sensitivity.refits import panel_and_fit, refit_frame
@@ -114,6 +114,7 @@ def leave_one_out(
     >>> leave_one_out(mean_of_treated(panel)).frame["estimate"].tolist()
     [9.0, 4.0]
     """
+    of_kind("estimate", estimate, Estimate)
     choose("by", by, By)
     choose("only", only, Only)
     panel, fit = panel_and_fit(estimate)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import CrimepolicyError, DesignError, at_least, offenders
+from crimepolicy.errors import CrimepolicyError, DesignError, at_least, of_kind, offenders
 from crimepolicy.estimate import Estimate
 from crimepolicy.inference.parallel import ordered_map
 from crimepolicy.panel import Panel
@@ -122,6 +122,7 @@ def peak_matched_placebos(
     >>> abs(peak_matched_placebos(gap(panel), window=6, draws=50).artefact) < 1
     True
     """
+    of_kind("estimate", estimate, Estimate)
     panel, fit = panel_and_fit(estimate)
     rise = peaks(panel, window)
     events, candidates = _candidates(panel, rise, caliper)

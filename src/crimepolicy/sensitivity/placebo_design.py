@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from crimepolicy.errors import DesignError, InferenceError, choose, offenders
+from crimepolicy.errors import DesignError, InferenceError, choose, of_kind, offenders
 from crimepolicy.panel import Panel
 
 __all__ = ["Injection", "PlaceboDesign", "add_effect", "draw_placebo", "mask_treated", "require_masked"]
@@ -42,6 +42,7 @@ class PlaceboDesign:
 
 def mask_treated(panel: Panel) -> Panel:
     """Return the panel with the outcomes of its treated cells missing, as calibration requires."""
+    of_kind("panel", panel, Panel)
     return panel.with_outcome(np.where(panel.D, np.nan, panel.Y))
 
 

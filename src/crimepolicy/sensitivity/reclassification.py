@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize
 
-from crimepolicy.errors import CrimepolicyError, DesignError, offenders
+from crimepolicy.errors import CrimepolicyError, DesignError, of_kind, offenders
 from crimepolicy.estimate import Estimate
 from crimepolicy.panel import Panel
 from crimepolicy.sensitivity.refits import Variants, panel_and_fit, refit_frame, span
@@ -68,6 +68,7 @@ def reclassification_bounds(
     >>> found.frame["estimate"].tolist()
     [-4.0, -3.0]
     """
+    of_kind("estimate", estimate, Estimate)
     panel, fit = panel_and_fit(estimate)
     values = sorted(map(float, shares))
     top = 1.0 if other is not None else np.nextafter(1.0, 0.0)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from crimepolicy.errors import DesignError
+from crimepolicy.errors import DesignError, of_kind
 from crimepolicy.estimate import Estimate
 from crimepolicy.panel import Panel
 from crimepolicy.sensitivity.refits import Variants, panel_and_fit, refit_frame, span
@@ -63,6 +63,7 @@ def recording_bounds(
     >>> recording_bounds(change(panel), {"a": (3, 3)}, quantiles=(0, 1)).frame["estimate"].tolist()
     [-8.0, nan, -2.0, 0.0]
     """
+    of_kind("estimate", estimate, Estimate)
     panel, fit = panel_and_fit(estimate)
     cells = _cells(panel, doubtful)
     low, high = quantiles

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import CrimepolicyError, DesignError
+from crimepolicy.errors import CrimepolicyError, DesignError, of_kind
 from crimepolicy.estimate import Estimate
 from crimepolicy.inference.parallel import ordered_map
 from crimepolicy.sensitivity.refits import estimate_row, failed_row
@@ -135,6 +135,7 @@ def specification_curve(
     >>> specification_curve(fit, {"slope": [1, -1], "power": {"one": 1, "two": 2}}).frame["estimate"].tolist()
     [-4.0, -2.0, 2.0, 4.0]
     """
+    of_kind("choices", choices, Mapping)
     alternatives = {name: _labelled(name, options) for name, options in choices.items()}
     allowed, total = _combinations(alternatives, constraints)
     values = [{name: alternatives[name][label] for name, label in labels.items()} for labels in allowed]

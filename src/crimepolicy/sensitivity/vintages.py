@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import DesignError, offenders
+from crimepolicy.errors import DesignError, of_kind, offenders
 from crimepolicy.estimate import Estimate
 from crimepolicy.panel import Panel
 from crimepolicy.sensitivity.refits import Variants, panel_and_fit, refit_frame, span
@@ -68,6 +68,7 @@ def vintage_bounds(
     >>> vintage_bounds(change(panel), {"revised": revised}).frame["estimate"].tolist()
     [-4.0, -4.0, -2.0]
     """
+    of_kind("estimate", estimate, Estimate)
     if not vintages:
         raise DesignError("There is no other vintage to compare with. Give a mapping of name to panel.")
     panel, fit = panel_and_fit(estimate)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from crimepolicy.errors import DesignError, choose, offenders, suggest
+from crimepolicy.errors import DesignError, choose, of_kind, offenders, suggest
 from crimepolicy.estimate import Estimate
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
@@ -104,6 +104,7 @@ def augmented_synthetic_control(
     >>> round(augmented_synthetic_control(panel.treat(["d"], at=4), penalty=1e-9).value, 6)
     -3.0
     """
+    of_kind("panel", panel, Panel)
     choose("rule", rule, PenaltyRule)
     choose("validation", validation, Validation)
     choose("adjustment", adjustment, Use)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from crimepolicy.errors import EstimationError
+from crimepolicy.errors import EstimationError, of_kind
 from crimepolicy.estimate import Estimate
 
 __all__ = ["predictor_balance"]
@@ -39,6 +39,7 @@ def predictor_balance(estimate: Estimate) -> pd.DataFrame:
     >>> predictor_balance(effect)[["treated", "synthetic", "donor_mean"]].round(2).values.tolist()
     [[5.0, 5.0, 6.67]]
     """
+    of_kind("estimate", estimate, Estimate)
     if estimate.weights is None or "synthetic" not in estimate.weights:
         raise EstimationError(f"{estimate.method} has no predictors. Give predictors= to synthetic_control.")
     rows = estimate.weights[estimate.weights["role"] == "predictor"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from crimepolicy.errors import CrimepolicyError, EstimationError, offenders
+from crimepolicy.errors import CrimepolicyError, EstimationError, of_kind, offenders
 from crimepolicy.estimate import Estimate
 from crimepolicy.panel import Event, Panel
 from crimepolicy.panel_checks import Check
@@ -42,6 +42,7 @@ def donor_events(estimate: Estimate, events: Iterable[Event]) -> Estimate:
     >>> round(effect.checks[-1].value, 6)
     0.5
     """
+    of_kind("estimate", estimate, Estimate)
     if estimate.panel is None or estimate.weights is None or "role" not in estimate.weights:
         raise EstimationError(
             f"{estimate.method} has no donor weights with its panel: use synthetic_control or a relative."

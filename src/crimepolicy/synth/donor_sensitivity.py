@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import CrimepolicyError, EstimationError, InferenceError
+from crimepolicy.errors import CrimepolicyError, EstimationError, InferenceError, of_kind
 from crimepolicy.estimate import Estimate
 from crimepolicy.panel import Panel
 
@@ -55,6 +55,7 @@ def leave_donors_out(estimate: Estimate, *, k: int = 1, draws: int | None = None
     >>> bool(table["estimate"].abs().max() < 1e-6)
     True
     """
+    of_kind("estimate", estimate, Estimate)
     if estimate.panel is None or estimate.weights is None or "role" not in estimate.weights:
         raise EstimationError(
             f"{estimate.method} has no donor weights with its panel: estimate with synthetic_control or a relative."

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import DesignError, choose, offenders, suggest
+from crimepolicy.errors import DesignError, choose, of_kind, offenders, suggest
 from crimepolicy.estimate import HEADLINE, Estimate, panel_facts, path_term
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
@@ -119,6 +119,7 @@ def factor_model(
     >>> round(factor_model(panel, rank=1, variance="none").value, 4)
     2.0
     """
+    of_kind("panel", panel, Panel)
     choose("method", method, FactorMethod)
     choose("family", family, Family)
     choose("weights", weights, ("panel", "equal"))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import InferenceError, choose
+from crimepolicy.errors import InferenceError, choose, of_kind
 from crimepolicy.estimate import HEADLINE, Estimate, path_term
 from crimepolicy.panel import Panel
 from crimepolicy.synth.cohorts import Cohort, Comparison, comparison
@@ -77,6 +77,7 @@ def prediction_intervals(
     >>> bool((table.conf_low <= table.in_sample_low).all())
     True
     """
+    of_kind("estimate", estimate, Estimate)
     choose("model", model, NoiseModel)
     if not 0 < level < 1:
         raise InferenceError(f"level={level!r} should lie between 0 and 1, such as 0.9.")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from crimepolicy.errors import DesignError, choose, offenders
+from crimepolicy.errors import DesignError, choose, of_kind, offenders
 from crimepolicy.estimate import Estimate
 from crimepolicy.panel import Panel
 from crimepolicy.panel_checks import Check
@@ -118,6 +118,7 @@ def synthetic_control(
     >>> round(synthetic_control(panel.treat(["b"], at=4)).value, 6)
     -3.0
     """
+    of_kind("panel", panel, Panel)
     if isinstance(v, str):
         choose("v", v, VChoice)
     choose("constraint", constraint, Constraint)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from crimepolicy.errors import choose
+from crimepolicy.errors import choose, of_kind
 from crimepolicy.estimate import Estimate
 from crimepolicy.panel import Panel
 from crimepolicy.synth.cohorts import Comparison, DonorScale, comparison, require_donors
@@ -105,6 +105,7 @@ def synthetic_did(
     >>> round(synthetic_did(panel, variance="none").value, 6)
     9.0
     """
+    of_kind("panel", panel, Panel)
     choose("regularisation", regularisation, Regularisation)
     choose("weights", weights, Preset)
     choose("adjustment", adjustment, Adjustment)

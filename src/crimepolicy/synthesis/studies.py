@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from crimepolicy.errors import DesignError, InferenceError, offenders
+from crimepolicy.errors import DesignError, InferenceError, of_kind, offenders
 from crimepolicy.estimate import HEADLINE, Check, Estimate, Scale, cluster_sums
 
 __all__ = ["Studies", "read_studies"]
@@ -78,6 +78,10 @@ def read_studies(
     InferenceError
         Where an estimate has no standard error.
     """
+    of_kind("estimates", estimates, Mapping, Sequence)
+    items = estimates.items() if isinstance(estimates, Mapping) else enumerate(estimates)
+    for key, given in items:
+        of_kind(f"estimates[{key!r}]", given, Estimate)
     named = (
         dict(estimates)
         if isinstance(estimates, Mapping)
