@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 import matplotlib as mpl
 import numpy as np
@@ -161,6 +162,15 @@ def test_limits_cut_the_drawing_and_not_the_data():
     ax = draw(data)
     assert ax.get_xlim() == (-1.0, 1.0)
     assert data["low"][0] == -9.0
+
+
+def test_labels_of_the_axis_are_spaced_for_its_limits_and_not_for_short_intervals():
+    data = {"kind": "terms", "scale": "log", "label": ["a"], "estimate": [0.1], "low": [-0.3], "high": [0.7]}
+    wide = float(np.log(5))
+    ax = draw(data | {"limits": [-wide, wide]}, Figure(figsize=(3.0, 2.0)).add_subplot())
+    boxes = [label.get_window_extent() for label in ax.get_xticklabels()]
+    assert len(boxes) >= 3
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
 
 
 def test_series_have_a_legend():

@@ -227,7 +227,7 @@ def _terms(ax: "Axes", data: Data) -> None:
     if data.get("limits"):
         # Intervals of single cases can be a hundred times wider than the rest.
         ax.set_xlim(data["limits"])
-        low, high = np.clip(low, *data["limits"]), np.clip(high, *data["limits"])
+        low, high = (np.asarray(end) for end in data["limits"])
     figure = ax.get_figure(root=True)
     if figure is not None:
         # Long labels narrow the axes, and how many ticks fit is known only then.
